@@ -1,0 +1,42 @@
+//! Oddities of the traffic, as data: bytes from the network are never an error that travels.
+//!
+//! Every stage reports what it could not read, or what no honest peer would send, as an
+//! [`Anomaly`]: counted in the statistics, matchable by rules, and never the end of the analysis.
+
+use serde::Serialize;
+
+/// The stage that saw the oddity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Link and network headers, fragments.
+    Decode,
+    /// TCP reassembly and the flow table.
+    Flow,
+    /// HTTP/1 framing.
+    Http1,
+    /// Content coding and server-sent events.
+    Content,
+    /// JSON and JSON-RPC.
+    JsonRpc,
+    /// MCP above JSON-RPC.
+    Mcp,
+}
+
+/// One oddity. `kind` is a stable, lower-case, hyphenated name such as `overlap-conflict`: rules
+/// and statistics name it, so it never changes once released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Anomaly {
+    /// Where it was seen.
+    pub layer: Layer,
+    /// Its stable name, unique within the layer.
+    pub kind: &'static str,
+}
+
+impl Anomaly {
+    /// An anomaly of a layer.
+    #[must_use]
+    pub const fn new(layer: Layer, kind: &'static str) -> Self {
+        Self { layer, kind }
+    }
+}

@@ -1,0 +1,1 @@
+//! Body bytes into plain bytes, text and server-sent events. Sans-IO, bounded.

@@ -1,0 +1,94 @@
+//! Packets into TCP segments: link layers, IP, fragments. Sans-IO.
+//!
+//! In: [`Packet`](crate::capture::Packet). Out: [`Decoded`]: a [`Segment`], or the reason why there
+//! is none, which the caller counts; nothing is skipped silently.
+
+use crate::net::{Endpoint, Scope};
+use crate::time::Timestamp;
+
+/// TCP control bits (RFC 9293 section 3.1), as on the wire: FIN is bit 0, URG bit 5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push function.
+    pub const PSH: u8 = 0x08;
+    /// Acknowledgment field is significant.
+    pub const ACK: u8 = 0x10;
+    /// Urgent pointer field is significant.
+    pub const URG: u8 = 0x20;
+
+    /// Whether any bit of `mask` is set.
+    #[must_use]
+    pub const fn has(self, mask: u8) -> bool {
+        self.0 & mask != 0
+    }
+}
+
+/// What is needed to validate a TCP checksum later, only for flows that are still of interest:
+/// everything but the payload is already summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChecksumSeed {
+    /// One's complement sum of the pseudo-header and the TCP header with its checksum field,
+    /// folded to 16 bits (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    pub header_sum: u16,
+    /// The checksum field holds just the pseudo-header's sum: left to the network card by the
+    /// sending host, which is also the capturing one.
+    pub offloaded: bool,
+    /// The whole segment was captured, so that the checksum can be validated at all.
+    pub complete: bool,
+}
+
+/// The outcome of validating a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It matches, or it was visibly left to the network card.
+    Good,
+    /// It does not match.
+    Bad,
+    /// Part of the segment was not captured.
+    Unverifiable,
+}
+
+/// Everything of a TCP segment but its payload. Plain data, so that it can cross threads.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentHeader {
+    /// Index of the packet (the last one, for a reassembled datagram) over the whole run.
+    pub packet: u64,
+    /// Capture time.
+    pub time: Timestamp,
+    /// Sender.
+    pub src: Endpoint,
+    /// Receiver.
+    pub dst: Endpoint,
+    /// VLANs and tunnels around it.
+    pub scope: Scope,
+    /// Sequence number of the first payload byte (of the SYN, if it is one).
+    pub seq: u32,
+    /// Acknowledgment number; meaningful only with the ACK flag.
+    pub ack: u32,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// Window field, unscaled.
+    pub window: u16,
+    /// Length of the payload on the wire, in bytes: more than `payload.len()` when the snapshot
+    /// length cut the frame.
+    pub payload_len: u32,
+    /// For [`Segment::checksum`].
+    pub checksum: ChecksumSeed,
+}
+
+/// A TCP segment. The payload borrows the capture buffer or a reassembled datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Addresses, numbers, flags.
+    pub header: SegmentHeader,
+    /// The captured payload bytes; link-layer padding is already off.
+    pub payload: &'a [u8],
+}

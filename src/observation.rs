@@ -1,0 +1,328 @@
+//! What recognition hands on: the only thing that the inventory, rules and verdicts can see.
+//!
+//! Owned, plain data. Secrets never get here: session ids and credentials are keyed hashes or
+//! bare facts ("a bearer token was sent"), made where the bytes are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::anomaly::Anomaly;
+use crate::exchange::{End, Scheme, Version, Visibility};
+use crate::flow::At;
+use crate::net::{Direction, Endpoint};
+
+/// A secret reduced to a keyed hash (HMAC-SHA-256, first 8 bytes): equal for equal secrets under
+/// one key, and good for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretHash(pub [u8; 8]);
+
+impl fmt::Display for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for SecretHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Identity of an exchange over the whole run: the flow's id and the exchange's number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId {
+    /// The flow's id.
+    pub flow: u64,
+    /// Number of the exchange in its flow, from 0.
+    pub number: u32,
+}
+
+/// How the client authenticates, as far as the wire shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Auth {
+    /// Scheme of `Authorization`, in lower case (`bearer`, `basic`); never the credential.
+    pub scheme: Option<String>,
+    /// Name of an API-key header that was sent (`x-api-key`), in lower case.
+    pub api_key_header: Option<String>,
+    /// A `Cookie` header was sent.
+    pub cookie: bool,
+    /// Names of credential-like query parameters (`access_token`), in lower case.
+    pub in_query: Vec<String>,
+}
+
+impl Auth {
+    /// Whether no credential of any kind was seen.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.scheme.is_none()
+            && self.api_key_header.is_none()
+            && !self.cookie
+            && self.in_query.is_empty()
+    }
+}
+
+/// One header field as rules see it: name in lower case, value masked where it may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Field name, lower case.
+    pub name: String,
+    /// Value, lossy UTF-8, bounded; credentials and session ids are replaced by `<masked>`.
+    pub value: String,
+}
+
+/// The request side of an exchange. One per exchange, shared by all that is said of it.
+#[derive(Clone, Debug)]
+pub struct RequestInfo {
+    /// Which exchange.
+    pub id: ExchangeId,
+    /// Client address.
+    pub client: Endpoint,
+    /// Server address (a proxy's, for a request to an explicit proxy).
+    pub server: Endpoint,
+    /// Clear or TLS.
+    pub scheme: Scheme,
+    /// What the source shows.
+    pub visibility: Visibility,
+    /// When the exchange began.
+    pub at: At,
+    /// Whether the request itself was seen; false for a response without one, and then the
+    /// fields below are empty.
+    pub seen: bool,
+    /// HTTP version.
+    pub version: Version,
+    /// Host, lower case, without port: from the absolute form or the tunnel, else `Host`.
+    pub host: Option<String>,
+    /// Port of the server key: as named with the host, else the scheme's default (absolute form,
+    /// tunnel) or the flow's server port.
+    pub port: u16,
+    /// Path of the target, without query.
+    pub path: String,
+    /// HTTP method.
+    pub method: String,
+    /// The request was made through an explicit proxy (absolute form or `CONNECT`).
+    pub via_proxy: bool,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// `Origin`.
+    pub origin: Option<String>,
+    /// Media type of the body, lower case, without parameters.
+    pub content_type: Option<String>,
+    /// `Accept` names `application/json`.
+    pub accepts_json: bool,
+    /// `Accept` names `text/event-stream`.
+    pub accepts_sse: bool,
+    /// `MCP-Protocol-Version`.
+    pub protocol_version: Option<String>,
+    /// `Mcp-Method`.
+    pub mcp_method: Option<String>,
+    /// `Mcp-Name`, base64 sentinel decoded (MCP 2026-07-28).
+    pub mcp_name: Option<String>,
+    /// Keyed hash of `Mcp-Session-Id`, or of the session parameter of an HTTP+SSE message URI.
+    pub session: Option<SecretHash>,
+    /// How the client authenticates.
+    pub auth: Auth,
+    /// All header fields, for rules.
+    pub headers: Vec<Field>,
+    /// Names of the query parameters, lower case.
+    pub query_keys: Vec<String>,
+}
+
+/// The response head of an exchange.
+#[derive(Clone, Debug)]
+pub struct ResponseInfo {
+    /// Status code.
+    pub status: u16,
+    /// HTTP version.
+    pub version: Version,
+    /// Media type, lower case, without parameters.
+    pub content_type: Option<String>,
+    /// Keyed hash of `Mcp-Session-Id`.
+    pub session: Option<SecretHash>,
+    /// `WWW-Authenticate` carries `resource_metadata=` (RFC 9728 section 5.1).
+    pub resource_metadata: bool,
+    /// Host, port and path that a redirect points at.
+    pub location: Option<(String, u16, String)>,
+    /// All header fields, for rules.
+    pub headers: Vec<Field>,
+}
+
+/// What carried a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// A request body.
+    RequestBody,
+    /// A response body that is one JSON text.
+    ResponseBody,
+    /// An event of an SSE response.
+    Sse,
+}
+
+/// A JSON-RPC id (JSON-RPC 2.0 section 4), kept as its JSON text so that `1` and `"1"` differ.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct MessageId(pub String);
+
+/// The four kinds of JSON-RPC messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A method with an id.
+    Request,
+    /// A method without an id.
+    Notification,
+    /// A result with an id.
+    Result,
+    /// An error.
+    Error,
+}
+
+/// A name and a version that a peer gave of itself. Self-reported: never proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Software {
+    /// `name` of `clientInfo` or `serverInfo`.
+    pub name: String,
+    /// `version`, empty when not given.
+    pub version: String,
+}
+
+/// What a definition defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefinitionKind {
+    /// An element of `tools`.
+    Tool,
+    /// An element of `resources`.
+    Resource,
+    /// An element of `resourceTemplates`.
+    ResourceTemplate,
+    /// An element of `prompts`.
+    Prompt,
+}
+
+/// One tool, resource or prompt that a server listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Definition {
+    /// What it defines.
+    pub kind: DefinitionKind,
+    /// `name`, or `uri`/`uriTemplate` for resources.
+    pub name: String,
+    /// SHA-256 over the canonical JSON (RFC 8785) of the whole definition, as 64 hex digits;
+    /// absent when the definition passed the size limit.
+    pub digest: Option<String>,
+    /// The definition itself, canonical JSON, bounded; absent when it passed the limit.
+    #[serde(skip)]
+    pub canonical: Option<String>,
+}
+
+/// A JSON-RPC 2.0 message and what matters in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Request, notification, result or error.
+    pub kind: Kind,
+    /// `method`, of requests and notifications.
+    pub method: Option<String>,
+    /// `id`.
+    pub id: Option<MessageId>,
+    /// `params.name` (tools/call, prompts/get).
+    pub name: Option<String>,
+    /// `params.uri` (resources/read and the like).
+    pub uri: Option<String>,
+    /// `params.arguments`, JSON text, bounded; secrets are *not* yet masked: never print it.
+    pub arguments: Option<String>,
+    /// `protocolVersion` of an initialize request or result, or
+    /// `_meta["io.modelcontextprotocol/protocolVersion"]`.
+    pub protocol_version: Option<String>,
+    /// Whether `protocol_version` came from `_meta` (the envelope of 2026-07-28).
+    pub modern_envelope: bool,
+    /// `clientInfo`, from params or `_meta`.
+    pub client: Option<Software>,
+    /// `serverInfo`, from the result or `_meta`.
+    pub server: Option<Software>,
+    /// Definitions that a list result carries.
+    pub definitions: Vec<Definition>,
+    /// Keys with the prefix `io.modelcontextprotocol/` found in `_meta`.
+    pub meta_keys: Vec<String>,
+    /// `result.resultType`.
+    pub result_type: Option<String>,
+    /// `result.isError`.
+    pub is_error: Option<bool>,
+    /// `error.code`.
+    pub error_code: Option<i64>,
+    /// Keys of the top level of `params` or `result`, bounded: shape evidence.
+    pub body_keys: Vec<String>,
+    /// Methods of embedded requests in `result.inputRequests` (MRTR, MCP 2026-07-28).
+    pub input_requests: Vec<String>,
+    /// A key of the top level occurs twice.
+    pub duplicate_keys: bool,
+    /// It was an element of a batch array.
+    pub batched: bool,
+    /// The text ended, or a gap fell, before the message was complete.
+    pub partial: bool,
+    /// Length of the JSON text in bytes.
+    pub size: u64,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A JSON-RPC message is complete. Reported for every message that can belong to MCP.
+    Message {
+        /// The exchange that carries it.
+        request: Arc<RequestInfo>,
+        /// Who sent it.
+        direction: Direction,
+        /// What carried it.
+        channel: Channel,
+        /// The message.
+        message: Box<Message>,
+        /// Only one of two disagreeing overlap copies contains it.
+        ambiguous: bool,
+    },
+    /// The first event of an SSE response named a message endpoint (HTTP+SSE, MCP 2024-11-05).
+    SseEndpoint {
+        /// The exchange of the SSE stream.
+        request: Arc<RequestInfo>,
+        /// Path of the endpoint, without query.
+        path: String,
+        /// Keyed hash of its session parameter.
+        session: Option<SecretHash>,
+    },
+    /// The response head of an exchange that matters arrived.
+    Answered {
+        /// The exchange.
+        request: Arc<RequestInfo>,
+        /// The response head.
+        response: Arc<ResponseInfo>,
+    },
+    /// An exchange that matters is over.
+    Ended {
+        /// The exchange.
+        request: Arc<RequestInfo>,
+        /// Bytes of the bodies on the wire (content-coded), per direction.
+        body_bytes: [u64; 2],
+        /// How the response ended; `None` when there was none.
+        response: Option<End>,
+    },
+    /// An oddity of a flow that matters.
+    Anomaly {
+        /// Client or originator.
+        client: Endpoint,
+        /// Server or responder.
+        server: Endpoint,
+        /// What it was.
+        anomaly: Anomaly,
+    },
+}
+
+/// Something recognition saw, and where.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The flow's id.
+    pub flow: u64,
+    /// The packet at which it became known.
+    pub at: At,
+    /// What it is.
+    pub event: Event,
+}
