@@ -9,7 +9,12 @@
 //! - [`app`]: bytes into HTTP exchanges
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
+//! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers
 //! - [`observation`]: what recognition hands on
+//! - [`rules`]: observations into matches
+//! - [`verdict`]: what the approvals say
+//! - [`finding`]: matches and verdicts into findings
+//! - [`sinks`]: findings to the outside
 //!
 //! From `decode` to `finding` the code is sans-IO: bytes and time in, events out; no clock, file,
 //! socket, thread or async.
@@ -20,7 +25,12 @@ pub mod capture;
 pub mod content;
 pub mod decode;
 pub mod exchange;
+pub mod finding;
 pub mod flow;
+pub mod mcp;
 pub mod net;
 pub mod observation;
+pub mod rules;
+pub mod sinks;
 pub mod time;
+pub mod verdict;

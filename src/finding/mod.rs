@@ -1,0 +1,1 @@
+//! Rule matches and verdicts into findings: identity, windows, masking. Sans-IO.

@@ -1,0 +1,72 @@
+//! MCP: which exchanges carry it, what they say, and what that proves about a server.
+//!
+//! In: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s. Out:
+//! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::Scheme;
+use crate::verdict::Verdict;
+
+/// How sure the sensor is that a server speaks MCP. Ordered: only `Parsed` and above may accuse.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// A host name, a path, a client that tried: inventory only.
+    #[default]
+    Hint,
+    /// Header fields or discovery documents that only MCP uses.
+    Header,
+    /// A JSON-RPC message that only MCP has, parsed, and not refused.
+    Parsed,
+    /// And the matching answer.
+    Confirmed,
+}
+
+/// What the inventory knows of one server as one client met it: what a rule `on: server` sees.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// `scheme://host:port/path`.
+    pub key: String,
+    /// Host of the key; an address literal when no name was seen.
+    pub host: String,
+    /// Port of the key.
+    pub port: u16,
+    /// Path of the key.
+    pub path: String,
+    /// Clear or TLS.
+    pub scheme: Scheme,
+    /// Address that answered (a proxy's, behind an explicit proxy).
+    pub server: IpAddr,
+    /// Client address.
+    pub client: IpAddr,
+    /// Best evidence so far.
+    pub evidence: Evidence,
+    /// The verdict on this client's use of this server.
+    pub verdict: Verdict,
+    /// Revisions in force.
+    pub protocol_versions: Vec<String>,
+    /// Authentication schemes seen from this client: `bearer`, `cookie`, `x-api-key`, `query`…
+    pub auth: Vec<String>,
+    /// A `tools/list` or `tools/call` without any credential was answered with a result.
+    pub unauthenticated_result: bool,
+    /// The host is on the catalog of public MCP services.
+    pub catalogued: Option<String>,
+    /// Through an explicit proxy.
+    pub via_proxy: bool,
+}
