@@ -40,3 +40,25 @@ impl Anomaly {
         Self { layer, kind }
     }
 }
+
+impl Layer {
+    /// Its name in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Flow => "flow",
+            Self::Http1 => "http1",
+            Self::Content => "content",
+            Self::JsonRpc => "json_rpc",
+            Self::Mcp => "mcp",
+        }
+    }
+}
+
+/// `flow/overlap-conflict`.
+impl std::fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.layer.name(), self.kind)
+    }
+}

@@ -31,6 +31,7 @@ pub mod mcp;
 pub mod net;
 pub mod observation;
 pub mod rules;
+pub mod secret;
 pub mod sinks;
 pub mod time;
 pub mod verdict;

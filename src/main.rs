@@ -1,3 +1,12 @@
 //! The command line of shadowtap.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use shadowtap::cli;
+
+fn main() -> ExitCode {
+    // Usage errors end here, with exit code 2.
+    let args = cli::args::Cli::parse();
+    ExitCode::from(cli::run(args).code())
+}

@@ -3,6 +3,10 @@
 //! In: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s. Out:
 //! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
 
+mod head;
+pub mod inventory;
+pub mod methods;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,48 @@
+# The two commands that a fresh machine needs: `make demo` and `make test`.
+# Both install what they need (libpcap's headers and a C compiler, on Debian) first.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 30
+
+.PHONY: demo test deps build licences fuzz-smoke bench bless
+
+## demo: build, then replay a capture of real MCP traffic
+demo: build
+	-target/release/shadowtap replay captures/office-morning.pcap
+
+## test: formatting, lints, tests, documentation, shipped rules
+test: deps
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
+	$(CARGO) run --locked --quiet -- rules check
+
+build: deps
+	$(CARGO) build --locked --release
+
+## deps: libpcap's headers and a C compiler
+deps:
+	@deploy/install-build-deps.sh
+
+## licences: licences, bans and sources of all dependencies
+licences:
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
+
+## fuzz-smoke: every fuzz target for FUZZ_SECONDS
+fuzz-smoke: deps
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@for target in $$($(CARGO) fuzz list); do \
+		echo "fuzz $$target"; \
+		$(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 \
+			-verbosity=0 || exit 1; \
+	done
+
+## bench: each stage, then whole replays as ratios to tcpdump
+bench: deps
+	$(CARGO) bench --locked
+
+## bless: rewrite the golden outputs after a change that is meant
+bless:
+	BLESS=1 $(CARGO) test --locked

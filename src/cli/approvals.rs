@@ -1,0 +1,53 @@
+//! `shadowtap approvals`.
+
+use super::args::Approvals;
+use super::load::{self, Sources};
+use super::{Exit, Failure, print};
+use crate::mcp::Evidence;
+use crate::mcp::inventory::Server;
+use crate::pipeline;
+use crate::verdict::{DraftServer, draft};
+
+pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
+    match command {
+        Approvals::Check { file } => {
+            let approvals = load::approvals(&file)?;
+            print(&format!("{}: {} approvals, no problems\n", file.display(), approvals.all().len()))?;
+            Ok(Exit::Clean)
+        }
+        Approvals::Draft { captures } => {
+            let inputs = load::inputs(&captures)?;
+            let policy = load::policy(&Sources::default())?;
+            let outcome = pipeline::replay(&pipeline::Config::default(), &policy, inputs, &mut ())
+                .map_err(Failure::new)?;
+            for trouble in &outcome.troubles {
+                super::complain(&format!("warning: {trouble}"));
+            }
+            let servers: Vec<_> = outcome.inventory.servers();
+            let seen = servers.into_iter().map(|(_, server)| server);
+            let drafts: Vec<_> =
+                seen.filter(|server| server.evidence > Evidence::Hint).map(draft_of).collect();
+            print(&draft(&drafts))?;
+            Ok(if outcome.troubles.is_empty() { Exit::Clean } else { Exit::Damaged })
+        }
+        Approvals::Schema => {
+            let schema = crate::verdict::approvals_schema();
+            let text = serde_json::to_string_pretty(&schema).map_err(Failure::new)?;
+            print(&format!("{text}\n"))?;
+            Ok(Exit::Clean)
+        }
+    }
+}
+
+fn draft_of(server: &Server) -> DraftServer {
+    DraftServer {
+        key: server.key.to_string(),
+        name: server.software.iter().map(|software| software.name.clone()).find(|n| !n.is_empty()),
+        evidence: server.evidence,
+        addresses: server.endpoints.iter().map(|endpoint| endpoint.ip).collect(),
+        clients: server.clients.keys().copied().collect(),
+        tools: server.tools_called.keys().cloned().collect(),
+        first_seen: server.first.time,
+        last_seen: server.last.time,
+    }
+}

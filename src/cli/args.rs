@@ -1,0 +1,228 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::rules::Severity;
+
+/// Finds Shadow MCP: Model Context Protocol servers in use without approval.
+#[derive(Debug, Parser)]
+#[command(name = "shadowtap", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Said at the end of `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  clean
+  1  findings at or above --fail-on
+  2  usage or configuration
+  3  damaged or unreadable input (what came before the damage is still reported)
+  4  coverage below --min-coverage";
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read captures and name every MCP server in them.
+    #[command(after_help = EXIT_CODES)]
+    Replay(Replay),
+    /// Check, list and explain rules.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Check and draft approvals.
+    #[command(subcommand)]
+    Approvals(Approvals),
+}
+
+/// Where rules come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RuleSource {
+    /// Rule file or folder, beside the built-in rules; may be given several times.
+    #[arg(long = "rules", value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// Leave the built-in rules out.
+    #[arg(long, requires = "rules")]
+    pub no_builtin_rules: bool,
+    /// CSV file of public MCP hosts, in place of the built-in catalog.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+}
+
+/// `shadowtap replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Capture files (pcap, pcapng, also .gz and .zst), folders, glob patterns, or - for standard
+    /// input.
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// Approved servers (default: approvals.yaml here, if there is one).
+    #[arg(long, value_name = "FILE")]
+    pub approvals: Option<PathBuf>,
+    #[command(flatten)]
+    pub rules: RuleSource,
+    /// Lowest severity of a finding that makes the exit code 1, or `never`.
+    #[arg(long, value_name = "SEVERITY", default_value = "medium", value_parser = fail_on)]
+    pub fail_on: FailOn,
+    /// Fail with exit code 4 if less than this share of the TCP payload could be read.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub min_coverage: Option<f64>,
+    /// Folder for the NDJSON output.
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    pub out: PathBuf,
+    /// Write no NDJSON files.
+    #[arg(long)]
+    pub no_files: bool,
+    /// Print NDJSON events on standard output in place of the report.
+    #[arg(long)]
+    pub json: bool,
+    /// Also write a report: sarif=FILE or junit=FILE; may be given several times.
+    #[arg(long, value_name = "KIND=FILE", value_parser = report)]
+    pub report: Vec<Report>,
+    /// Threads that look into the traffic (default: one per processor, 8 at most). The output is
+    /// the same for any number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: Option<u16>,
+    /// File whose bytes key the hashes of session ids.
+    #[arg(long, value_name = "FILE")]
+    pub hash_key: Option<PathBuf>,
+    /// TLS key log (not built yet: encrypted traffic is counted, not read).
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Option<PathBuf>,
+    /// Treat one five-tuple in different VLANs as one flow.
+    #[arg(long)]
+    pub ignore_vlan: bool,
+    /// No progress bar.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Colours in the report.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "always", "never"])]
+    pub color: String,
+}
+
+/// `shadowtap rules`.
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// Validate rules and run their inline tests.
+    Check {
+        /// Rule files or folders (default: the built-in rules).
+        paths: Vec<PathBuf>,
+    },
+    /// List rules.
+    List {
+        #[command(flatten)]
+        source: RuleSource,
+    },
+    /// Show what a rule reads, how it is prefiltered, and its tests.
+    Explain {
+        /// Rule id, as SMCP-1001.
+        id: String,
+        #[command(flatten)]
+        source: RuleSource,
+    },
+    /// Print the JSON Schema of rule files.
+    Schema,
+}
+
+/// `shadowtap approvals`.
+#[derive(Debug, Subcommand)]
+pub enum Approvals {
+    /// Validate an approvals file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Turn what captures show into an approvals file to review, on standard output.
+    Draft {
+        /// Capture files, folders, glob patterns, or - for standard input.
+        #[arg(required = true, value_name = "CAPTURE")]
+        captures: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of approvals files.
+    Schema,
+}
+
+/// `--fail-on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// Findings never fail the run.
+    Never,
+    /// Findings of this severity and above do.
+    At(Severity),
+}
+
+impl FailOn {
+    /// Whether a finding of `severity` fails the run.
+    #[must_use]
+    pub fn fails(self, severity: Severity) -> bool {
+        matches!(self, Self::At(least) if severity >= least)
+    }
+}
+
+/// A kind of report and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// SARIF 2.1.0.
+    Sarif(PathBuf),
+    /// JUnit XML.
+    Junit(PathBuf),
+}
+
+fn fail_on(text: &str) -> Result<FailOn, String> {
+    let severity = match text {
+        "never" => return Ok(FailOn::Never),
+        "info" => Severity::Info,
+        "low" => Severity::Low,
+        "medium" => Severity::Medium,
+        "high" => Severity::High,
+        "critical" => Severity::Critical,
+        _ => return Err("one of info, low, medium, high, critical, never".to_owned()),
+    };
+    Ok(FailOn::At(severity))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err("a percentage from 0 to 100, as 99%".to_owned()),
+    }
+}
+
+fn report(text: &str) -> Result<Report, String> {
+    match text.split_once('=') {
+        Some(("sarif", file)) if !file.is_empty() => Ok(Report::Sarif(file.into())),
+        Some(("junit", file)) if !file.is_empty() => Ok(Report::Junit(file.into())),
+        _ => Err("sarif=FILE or junit=FILE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn percentages_with_and_without_sign() {
+        assert_eq!(percent("99%"), Ok(99.0));
+        assert_eq!(percent("99.5"), Ok(99.5));
+        assert!(percent("101").is_err());
+        assert!(percent("x").is_err());
+    }
+
+    #[test]
+    fn fail_on_compares_severities() {
+        let medium = fail_on("medium").unwrap();
+        assert!(medium.fails(Severity::High) && medium.fails(Severity::Medium));
+        assert!(!medium.fails(Severity::Low));
+        assert!(!fail_on("never").unwrap().fails(Severity::Critical));
+    }
+}

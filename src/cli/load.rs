@@ -1,0 +1,94 @@
+//! Files that the command line names into what the run works with.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::args::RuleSource;
+use crate::capture::{Input, expand};
+use crate::pipeline::Policy;
+use crate::rules::catalog::Catalog;
+use crate::rules::{self, RuleSet};
+use crate::secret::SecretHasher;
+use crate::verdict::{Approvals, MAX_FILE_BYTES};
+
+/// Looked for in the current folder when no approvals file is named.
+const DEFAULT_APPROVALS: &str = "approvals.yaml";
+
+/// Where a policy comes from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources<'a> {
+    pub(super) rules: Option<&'a RuleSource>,
+    pub(super) approvals: Option<&'a Path>,
+}
+
+/// Captures named on the command line.
+pub(super) fn inputs(captures: &[PathBuf]) -> Result<Vec<Input>, Failure> {
+    expand(captures).map_err(Failure::new)
+}
+
+/// Rules, approvals and catalog.
+pub(super) fn policy(sources: &Sources<'_>) -> Result<Policy, Failure> {
+    let default = RuleSource::default();
+    let source = sources.rules.unwrap_or(&default);
+    let approvals = match sources.approvals {
+        Some(file) => approvals(file)?,
+        None if Path::new(DEFAULT_APPROVALS).is_file() => approvals(Path::new(DEFAULT_APPROVALS))?,
+        None => Approvals::default(),
+    };
+    Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)? })
+}
+
+/// The rules that a source names.
+pub(super) fn rules(source: &RuleSource) -> Result<RuleSet, Failure> {
+    let limits = rules::Limits::default();
+    let mut all = if source.no_builtin_rules { Vec::new() } else { rules::builtin() };
+    all.extend(rules::load::read(&source.rules, &limits).map_err(Failure::new)?);
+    match rules::compile(&all, &limits) {
+        Ok((set, _warnings)) => Ok(set),
+        Err(report) => Err(Failure::new(format!("the rules have problems\n{report}"))),
+    }
+}
+
+/// An approvals file.
+pub(super) fn approvals(file: &Path) -> Result<Approvals, Failure> {
+    let text = text(file, MAX_FILE_BYTES as u64)?;
+    Approvals::parse(&text, &file.display().to_string()).map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(problems.join("\n"))
+    })
+}
+
+fn catalog(source: &RuleSource) -> Result<Catalog, Failure> {
+    let Some(file) = &source.catalog else { return Ok(Catalog::builtin()) };
+    let text = text(file, 16 << 20)?;
+    Catalog::parse(&text)
+        .map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+}
+
+/// The hasher of session ids.
+pub(super) fn hasher(file: Option<&Path>) -> Result<SecretHasher, Failure> {
+    let Some(file) = file else { return Ok(SecretHasher::default()) };
+    let key = std::fs::read(file).map_err(|error| cannot_read(file, &error))?;
+    if key.len() < 16 {
+        let what = "a hash key needs 16 bytes at least; 32 random ones are best";
+        return Err(Failure::new(format!("{}: {what}", file.display())));
+    }
+    Ok(SecretHasher::new(&key))
+}
+
+fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
+    let size = std::fs::metadata(file).map_err(|error| cannot_read(file, &error))?.len();
+    if size > max_bytes {
+        let what = format!("{size} bytes long; {max_bytes} is the most that is read");
+        return Err(Failure::new(format!("{}: {what}", file.display())));
+    }
+    let bytes = std::fs::read(file).map_err(|error| cannot_read(file, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Failure::new(format!("{}: not UTF-8 from byte {offset} on", file.display()))
+    })
+}
+
+fn cannot_read(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", file.display()))
+}

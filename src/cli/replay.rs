@@ -1,0 +1,297 @@
+//! `shadowtap replay`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{self, FailOn};
+use super::load::{self, Sources};
+use super::progress::Bar;
+use super::{Exit, Failure, complain};
+use crate::capture::Input;
+use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
+use crate::rules::{RuleInfo, Severity};
+use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
+use crate::sinks::report::{Report, Style};
+use crate::sinks::{Existing, RotatingFile, write_event, write_junit, write_sarif};
+
+/// NDJSON files are closed and the next one begun at this size (64 MiB).
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
+    if args.keylog.is_some() {
+        complain("warning: --keylog: TLS is not decrypted yet; encrypted flows are counted only");
+    }
+    let inputs = load::inputs(&args.captures)?;
+    let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
+    let policy = load::policy(&sources)?;
+    let mut config = Config {
+        vlan_scope: !args.ignore_vlan,
+        hasher: load::hasher(args.hash_key.as_deref())?,
+        ..Config::default()
+    };
+    if let Some(threads) = args.threads {
+        config.threads = usize::from(threads);
+    }
+    let mut output = Output::open(args, &inputs)?;
+    let outcome = pipeline::replay(&config, &policy, inputs, &mut output).map_err(Failure::new)?;
+    output.bar.clear();
+    for trouble in &outcome.troubles {
+        complain(&format!("warning: {trouble}"));
+    }
+    let servers = servers(&policy, &outcome);
+    output.events(&servers, &outcome)?;
+    let (exit, reason) = verdict(args, &outcome);
+    for report in &args.report {
+        write_report(report, &policy, &outcome, args.fail_on)?;
+    }
+    if !args.json {
+        let notices = notices(&policy, &outcome);
+        print_report(args, &servers, &outcome, &notices, exit, &reason)?;
+    }
+    Ok(exit)
+}
+
+/// Where events go while the run is under way.
+#[derive(Debug)]
+struct Output {
+    bar: Bar,
+    file: Option<RotatingFile>,
+    stdout: Option<BufWriter<io::Stdout>>,
+    /// The first write that failed; the run goes on, the failure is reported at its end.
+    failed: Option<Failure>,
+}
+
+impl Output {
+    fn open(args: &args::Replay, inputs: &[Input]) -> Result<Self, Failure> {
+        let sizes: Option<Vec<u64>> = inputs.iter().map(Input::size).collect();
+        let total = sizes.map(|sizes| sizes.iter().sum());
+        let file = if args.no_files {
+            None
+        } else {
+            let stem = stem(inputs);
+            let created = RotatingFile::create(&args.out, &stem, MAX_FILE_BYTES, Existing::Replace);
+            Some(created.map_err(Failure::new)?)
+        };
+        Ok(Self {
+            bar: Bar::new(args.quiet, total),
+            file,
+            stdout: args.json.then(|| BufWriter::with_capacity(1 << 16, io::stdout())),
+            failed: None,
+        })
+    }
+
+    fn write(&mut self, event: &Event<'_>) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.write(event)
+        {
+            self.failed.get_or_insert_with(|| Failure::new(error));
+            self.file = None;
+        }
+        if let Some(out) = &mut self.stdout
+            && let Err(error) = write_event(out, event)
+        {
+            self.lost_stdout(&error);
+        }
+    }
+
+    /// A reader that has gone away (`| head`) is no failure.
+    fn lost_stdout(&mut self, error: &io::Error) {
+        self.stdout = None;
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let text = format!("cannot write to standard output: {error}");
+            self.failed.get_or_insert_with(|| Failure::new(text));
+        }
+    }
+
+    /// What is known at the end: servers, findings, statistics.
+    fn events(mut self, servers: &[ServerEvent], outcome: &Outcome) -> Result<(), Failure> {
+        for server in servers {
+            self.write(&Event::Server(server));
+        }
+        for finding in &outcome.findings {
+            self.write(&Event::Finding(&FindingEvent::from(finding)));
+        }
+        self.write(&Event::Stats(&outcome.stats));
+        if let Some(Err(error)) = self.stdout.as_mut().map(Write::flush) {
+            self.lost_stdout(&error);
+        }
+        if let Some(file) = self.file.take() {
+            file.finish().map_err(Failure::new)?;
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Observer for Output {
+    fn message(&mut self, event: &MessageEvent) {
+        self.write(&Event::Message(event));
+    }
+
+    fn progress(&mut self, progress: Progress, findings: usize) {
+        self.bar.update(progress, findings);
+    }
+
+    fn wants_messages(&self) -> bool {
+        self.file.is_some() || self.stdout.is_some()
+    }
+}
+
+/// Name of the NDJSON file: that of the capture without its endings, or `replay` for several.
+fn stem(inputs: &[Input]) -> String {
+    let name = match inputs {
+        [input] => input.path().and_then(Path::file_name).map(|name| name.to_string_lossy()),
+        _ => None,
+    };
+    let name = name.unwrap_or_else(|| "replay".into());
+    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("replay");
+    stem.to_owned()
+}
+
+/// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
+fn servers(policy: &Policy, outcome: &Outcome) -> Vec<ServerEvent> {
+    let all = outcome.inventory.servers();
+    let origin = |server: &crate::mcp::inventory::Server| {
+        (server.key.scheme, server.key.host.clone(), server.key.port)
+    };
+    let proven: BTreeSet<_> =
+        all.iter().filter(|(_, server)| server.is_mcp()).map(|(_, server)| origin(server)).collect();
+    all.iter()
+        .filter(|(_, server)| {
+            server.is_mcp()
+                || (!proven.contains(&origin(server))
+                    && (server.is_hint() || policy.catalog.vendor(&server.key.host).is_some()))
+        })
+        .map(|(_, server)| pipeline::server_event(policy, server))
+        .collect()
+}
+
+/// The exit code and why. Statements about the input come first: findings may be incomplete then.
+fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
+    if let Some(trouble) = outcome.troubles.first() {
+        let more = outcome.troubles.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        return (Exit::Damaged, format!("{trouble}{more}"));
+    }
+    if let Some(least) = args.min_coverage {
+        let share = outcome.stats.coverage.percent();
+        if share < least {
+            let text = format!("coverage of {share:.1} % is below --min-coverage {least} %");
+            return (Exit::Coverage, text);
+        }
+    }
+    let failing = outcome.findings.iter().filter(|finding| args.fail_on.fails(finding.severity));
+    match (failing.count(), args.fail_on) {
+        (0, FailOn::Never) => (Exit::Clean, "findings do not fail this run".to_owned()),
+        (0, FailOn::At(least)) => (Exit::Clean, format!("no finding of severity {} or above", word(least))),
+        (count, FailOn::At(least)) => {
+            let findings = if count == 1 { "finding" } else { "findings" };
+            (Exit::Findings, format!("{count} {findings} of severity {} or above", word(least)))
+        }
+        (_, FailOn::Never) => (Exit::Clean, String::new()),
+    }
+}
+
+const fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+/// What the operator should know beside the findings.
+fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
+    let mut notices = Vec::new();
+    if policy.approvals.all().is_empty() {
+        notices.push(
+            "no approvals given, so every server counts as unapproved; `shadowtap approvals draft \
+             CAPTURE > approvals.yaml` writes a file to review"
+                .to_owned(),
+        );
+    }
+    let warnings = policy.approvals.warnings(outcome.stats.timestamp);
+    notices.extend(warnings.into_iter().map(|warning| warning.text));
+    notices
+}
+
+fn write_report(
+    report: &args::Report,
+    policy: &Policy,
+    outcome: &Outcome,
+    fail_on: FailOn,
+) -> Result<(), Failure> {
+    let rules: Vec<Arc<RuleInfo>> =
+        policy.rules.rules().iter().map(|rule| Arc::clone(&rule.info)).collect();
+    let (file, written) = match report {
+        args::Report::Sarif(file) => (file, create(file).and_then(|mut out| {
+            write_sarif(&mut out, env!("CARGO_PKG_VERSION"), &rules, &outcome.findings)?;
+            out.flush()
+        })),
+        args::Report::Junit(file) => (file, create(file).and_then(|mut out| {
+            let threshold = match fail_on {
+                FailOn::At(severity) => severity,
+                FailOn::Never => Severity::Critical,
+            };
+            write_junit(&mut out, &rules, &outcome.findings, threshold)?;
+            out.flush()
+        })),
+    };
+    written.map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
+}
+
+fn create(file: &PathBuf) -> io::Result<BufWriter<File>> {
+    File::create(file).map(BufWriter::new)
+}
+
+fn print_report(
+    args: &args::Replay,
+    servers: &[ServerEvent],
+    outcome: &Outcome,
+    notices: &[String],
+    exit: Exit,
+    reason: &str,
+) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    let colour = match args.color.as_str() {
+        "always" => true,
+        "never" => false,
+        _ => stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let style = Style { colour, width: columns.unwrap_or(100) };
+    let report = Report {
+        servers,
+        findings: &outcome.findings,
+        stats: &outcome.stats,
+        notices,
+        exit_code: exit.code(),
+        exit_reason: reason,
+    };
+    let mut out = BufWriter::new(stdout.lock());
+    match report.write(&mut out, &style).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ndjson_files_are_named_after_the_capture() {
+        let stem_of = |path: &str| stem(&[Input::file(path)]);
+        assert_eq!(stem_of("captures/office-morning.pcap"), "office-morning");
+        assert_eq!(stem_of("x/day1.pcapng.gz"), "day1");
+        assert_eq!(stem_of(".hidden.pcap"), "hidden");
+        assert_eq!(stem(&[Input::stdin()]), "replay");
+        assert_eq!(stem(&[Input::file("a"), Input::file("b")]), "replay");
+    }
+}

@@ -1,0 +1,44 @@
+//! `shadowtap rules`.
+
+use super::args::Rules;
+use super::{Exit, Failure, load, print};
+use crate::pipeline::Recogniser;
+use crate::rules;
+
+pub(super) fn run(command: Rules) -> Result<Exit, Failure> {
+    match command {
+        Rules::Check { paths } => check(&paths),
+        Rules::List { source } => {
+            let set = load::rules(&source)?;
+            print(&rules::table(&set))?;
+            Ok(Exit::Clean)
+        }
+        Rules::Explain { id, source } => {
+            let set = load::rules(&source)?;
+            let Some(rule) = set.get(&id.to_ascii_uppercase()) else {
+                return Err(Failure::new(format!(
+                    "there is no rule {id}; `shadowtap rules list` names them all"
+                )));
+            };
+            print(&rules::explain(rule))?;
+            Ok(Exit::Clean)
+        }
+        Rules::Schema => {
+            let text = serde_json::to_string_pretty(&rules::schema()).map_err(Failure::new)?;
+            print(&format!("{text}\n"))?;
+            Ok(Exit::Clean)
+        }
+    }
+}
+
+fn check(paths: &[std::path::PathBuf]) -> Result<Exit, Failure> {
+    let limits = rules::Limits::default();
+    let sources = if paths.is_empty() {
+        rules::builtin()
+    } else {
+        rules::load::sources(paths, &limits).map_err(Failure::new)?
+    };
+    let report = rules::check(&sources, &limits, &Recogniser);
+    print(&report.to_string())?;
+    Ok(if report.has_errors() { Exit::Usage } else { Exit::Clean })
+}

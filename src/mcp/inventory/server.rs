@@ -1,0 +1,376 @@
+//! What is kept of one server, and of each client that used it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::Limits;
+use crate::anomaly::Anomaly;
+use crate::exchange::Scheme;
+use crate::flow::At;
+use crate::mcp::Evidence;
+use crate::net::Endpoint;
+use crate::observation::{Definition, DefinitionKind, RequestInfo, SecretHash, Software};
+
+/// Identity of a server: scheme, host, port and path; the address where no host was named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerKey {
+    /// Clear or TLS.
+    pub scheme: Scheme,
+    /// Host in lower case, or an address literal.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path; empty when no request was seen.
+    pub path: String,
+}
+
+impl ServerKey {
+    /// The key of the server that a request went to.
+    #[must_use]
+    pub fn of(request: &RequestInfo) -> Self {
+        Self {
+            scheme: request.scheme,
+            host: request.host.clone().unwrap_or_else(|| request.server.ip.to_string()),
+            port: request.port,
+            path: request.path.clone(),
+        }
+    }
+
+    /// The same origin with another path.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+}
+
+/// `http://mcp.example:8080/mcp`; IPv6 literals in brackets.
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port, path } = self;
+        let scheme = scheme.as_str();
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}{path}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}{path}")
+        }
+    }
+}
+
+/// How messages travel to and from a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// HTTP+SSE of 2024-11-05: a GET stream and a message URI.
+    HttpSse,
+    /// Streamable HTTP, 2025-03-26 to 2025-11-25.
+    StreamableHttp,
+    /// Streamable HTTP without sessions or handshake, 2026-07-28.
+    Stateless,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HttpSse => "http+sse",
+            Self::StreamableHttp => "streamable-http",
+            Self::Stateless => "streamable-http-stateless",
+        })
+    }
+}
+
+/// Results and errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// JSON-RPC results.
+    pub result: u64,
+    /// Results among them whose `isError` is true.
+    pub tool_error: u64,
+    /// JSON-RPC errors.
+    pub error: u64,
+}
+
+/// One digest of a definition and when it was first listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// See [`Definition::digest`].
+    pub digest: Option<String>,
+    /// First listed.
+    pub first: At,
+}
+
+/// One client of a server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Names that it gave of itself.
+    pub software: BTreeSet<Software>,
+    /// `User-Agent` values.
+    pub user_agents: BTreeSet<String>,
+    /// Kinds of credentials seen: `bearer`, `cookie`, `x-api-key`, `query:access_token`.
+    pub auth: BTreeSet<String>,
+    /// First seen.
+    pub first: At,
+    /// Last seen.
+    pub last: At,
+    /// JSON-RPC messages, both directions.
+    pub messages: u64,
+    /// HTTP exchanges.
+    pub exchanges: u64,
+    /// Tools that it called.
+    pub tools_called: BTreeMap<String, u64>,
+    /// A `tools/list` or `tools/call` without any credential was answered with a result.
+    pub unauthenticated_result: bool,
+    /// The server took part: it did not only refuse this client.
+    pub accepted: bool,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its identity.
+    pub key: ServerKey,
+    /// Other paths that lead to it: redirects, message URIs of HTTP+SSE.
+    pub aliases: BTreeSet<String>,
+    /// Best evidence so far.
+    pub evidence: Evidence,
+    /// Addresses at which MCP was spoken.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// Addresses seen at all.
+    pub contacted: BTreeSet<Endpoint>,
+    /// Transports seen.
+    pub transports: BTreeSet<Transport>,
+    /// Revisions in force.
+    pub versions: BTreeSet<String>,
+    /// Names that it gave of itself.
+    pub software: BTreeSet<Software>,
+    /// Requests and notifications by method, per direction.
+    pub methods: [BTreeMap<String, u64>; 2],
+    /// Results and errors, per direction.
+    pub responses: [Outcomes; 2],
+    /// How requests by method were answered.
+    pub outcomes: BTreeMap<String, Outcomes>,
+    /// Tools called, resources read, prompts got: by name.
+    pub tools_called: BTreeMap<String, u64>,
+    /// Resources read, by URI.
+    pub resources_read: BTreeMap<String, u64>,
+    /// Prompts got, by name.
+    pub prompts_got: BTreeMap<String, u64>,
+    /// What it listed; several digests where a definition changed.
+    pub listed: BTreeMap<(DefinitionKind, String), Vec<Listed>>,
+    /// Sessions, as keyed hashes.
+    pub sessions: BTreeSet<SecretHash>,
+    /// Clients by address.
+    pub clients: BTreeMap<IpAddr, Client>,
+    /// Body bytes on the wire, per direction.
+    pub bytes: [u64; 2],
+    /// HTTP exchanges.
+    pub exchanges: u64,
+    /// Exchanges by status code.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Exchanges in which a client spoke MCP and was refused.
+    pub refused: u64,
+    /// Reached through an explicit proxy.
+    pub via_proxy: bool,
+    /// First seen.
+    pub first: At,
+    /// Last seen.
+    pub last: At,
+    /// Oddities of its flows by `layer/kind`.
+    pub anomalies: BTreeMap<String, u64>,
+    /// Names, clients or definitions dropped at a bound.
+    pub dropped: u64,
+}
+
+impl Client {
+    fn new(at: At) -> Self {
+        Self {
+            software: BTreeSet::new(),
+            user_agents: BTreeSet::new(),
+            auth: BTreeSet::new(),
+            first: at,
+            last: at,
+            messages: 0,
+            exchanges: 0,
+            tools_called: BTreeMap::new(),
+            unauthenticated_result: false,
+            accepted: false,
+        }
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.software.extend(other.software);
+        self.user_agents.extend(other.user_agents);
+        self.auth.extend(other.auth);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.messages += other.messages;
+        self.exchanges += other.exchanges;
+        add_counts(&mut self.tools_called, other.tools_called);
+        self.unauthenticated_result |= other.unauthenticated_result;
+        self.accepted |= other.accepted;
+    }
+}
+
+impl Server {
+    pub(super) fn new(key: ServerKey, at: At) -> Self {
+        Self {
+            key,
+            aliases: BTreeSet::new(),
+            evidence: Evidence::Hint,
+            endpoints: BTreeSet::new(),
+            contacted: BTreeSet::new(),
+            transports: BTreeSet::new(),
+            versions: BTreeSet::new(),
+            software: BTreeSet::new(),
+            methods: Default::default(),
+            responses: Default::default(),
+            outcomes: BTreeMap::new(),
+            tools_called: BTreeMap::new(),
+            resources_read: BTreeMap::new(),
+            prompts_got: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            sessions: BTreeSet::new(),
+            clients: BTreeMap::new(),
+            bytes: [0; 2],
+            exchanges: 0,
+            statuses: BTreeMap::new(),
+            refused: 0,
+            via_proxy: false,
+            first: at,
+            last: at,
+            anomalies: BTreeMap::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Whether it may be called an MCP server.
+    #[must_use]
+    pub fn is_mcp(&self) -> bool {
+        self.evidence >= Evidence::Parsed
+    }
+
+    pub(super) fn touch(&mut self, at: At) {
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+    }
+
+    /// The record of a client; `None` at the bound.
+    pub(super) fn client(&mut self, ip: IpAddr, at: At, limits: &Limits) -> Option<&mut Client> {
+        if !self.clients.contains_key(&ip) && self.clients.len() >= limits.max_clients_per_server {
+            self.dropped += 1;
+            return None;
+        }
+        let client = self.clients.entry(ip).or_insert_with(|| Client::new(at));
+        client.first = client.first.min(at);
+        client.last = client.last.max(at);
+        Some(client)
+    }
+
+    /// Counts a name, unless the map is full of others.
+    pub(super) fn count(
+        counts: &mut BTreeMap<String, u64>,
+        dropped: &mut u64,
+        name: &str,
+        limits: &Limits,
+    ) {
+        if let Some(count) = counts.get_mut(name) {
+            *count += 1;
+        } else if counts.len() < limits.max_names_per_server {
+            counts.insert(name.to_owned(), 1);
+        } else {
+            *dropped += 1;
+        }
+    }
+
+    /// Remembers what a list result defined.
+    pub(super) fn list(&mut self, definitions: &[Definition], at: At, limits: &Limits) {
+        for definition in definitions {
+            let key = (definition.kind, definition.name.clone());
+            if !self.listed.contains_key(&key) && self.listed.len() >= limits.max_names_per_server {
+                self.dropped += 1;
+                continue;
+            }
+            let digests = self.listed.entry(key).or_default();
+            let known = digests.iter().any(|listed| listed.digest == definition.digest);
+            if !known && digests.len() < limits.max_digests_per_definition {
+                digests.push(Listed { digest: definition.digest.clone(), first: at });
+            }
+        }
+    }
+
+    /// Counts an oddity of one of its flows.
+    pub(super) fn note(&mut self, anomaly: Anomaly, limits: &Limits) {
+        let name = anomaly.to_string();
+        Self::count(&mut self.anomalies, &mut self.dropped, &name, limits);
+    }
+
+    /// Takes over what another record, which turned out to be the same server, holds.
+    pub(super) fn absorb(&mut self, other: Self) {
+        if other.key.path != self.key.path {
+            self.aliases.insert(other.key.path);
+        }
+        self.aliases.extend(other.aliases);
+        self.aliases.remove(&self.key.path);
+        self.evidence = self.evidence.max(other.evidence);
+        self.endpoints.extend(other.endpoints);
+        self.contacted.extend(other.contacted);
+        self.transports.extend(other.transports);
+        self.versions.extend(other.versions);
+        self.software.extend(other.software);
+        for (mine, theirs) in self.methods.iter_mut().zip(other.methods) {
+            add_counts(mine, theirs);
+        }
+        for (mine, theirs) in self.responses.iter_mut().zip(other.responses) {
+            mine.add(theirs);
+        }
+        for (method, outcomes) in other.outcomes {
+            self.outcomes.entry(method).or_default().add(outcomes);
+        }
+        add_counts(&mut self.tools_called, other.tools_called);
+        add_counts(&mut self.resources_read, other.resources_read);
+        add_counts(&mut self.prompts_got, other.prompts_got);
+        for (key, listed) in other.listed {
+            let mine = self.listed.entry(key).or_default();
+            for entry in listed {
+                if !mine.iter().any(|known| known.digest == entry.digest) {
+                    mine.push(entry);
+                }
+            }
+        }
+        self.sessions.extend(other.sessions);
+        for (ip, client) in other.clients {
+            match self.clients.get_mut(&ip) {
+                Some(mine) => mine.absorb(client),
+                None => {
+                    self.clients.insert(ip, client);
+                }
+            }
+        }
+        for (mine, theirs) in self.bytes.iter_mut().zip(other.bytes) {
+            *mine += theirs;
+        }
+        self.exchanges += other.exchanges;
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.refused += other.refused;
+        self.via_proxy |= other.via_proxy;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        add_counts(&mut self.anomalies, other.anomalies);
+        self.dropped += other.dropped;
+    }
+}
+
+impl Outcomes {
+    fn add(&mut self, other: Self) {
+        self.result += other.result;
+        self.tool_error += other.tool_error;
+        self.error += other.error;
+    }
+}
+
+fn add_counts(mine: &mut BTreeMap<String, u64>, theirs: BTreeMap<String, u64>) {
+    for (name, count) in theirs {
+        *mine.entry(name).or_default() += count;
+    }
+}

@@ -1,0 +1,262 @@
+//! Observations into the inventory, rule matches, verdicts and findings. One for the whole run, fed
+//! in packet order.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::finding::{self, Draft, Findings, FlowTuple};
+use crate::flow::At;
+use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
+use crate::mcp::{Contact, Evidence, inventory};
+use crate::net::Endpoint;
+use crate::observation::{Observation, RequestInfo};
+use crate::rules::catalog::Catalog;
+use crate::rules::{Match, MessageFacts, RuleSet, Scratch, Subject};
+use crate::verdict::{Approvals, Judgement, KeyParts, Use};
+
+/// What a run is judged by.
+#[derive(Debug)]
+pub struct Policy {
+    /// The rules.
+    pub rules: RuleSet,
+    /// The approvals.
+    pub approvals: Approvals,
+    /// The catalog of public MCP hosts.
+    pub catalog: Catalog,
+}
+
+/// Where a subject was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The exchange's request.
+    pub request: &'a RequestInfo,
+    /// The packet.
+    pub at: At,
+    /// What the inventory knows.
+    pub contact: &'a Contact,
+}
+
+/// The analysis of a run.
+#[derive(Debug)]
+pub struct Analysis<'p> {
+    policy: &'p Policy,
+    inventory: Inventory,
+    findings: Findings,
+    scratch: Scratch,
+    resolved: Vec<Resolved>,
+    matches: Vec<Match<'p>>,
+}
+
+impl<'p> Analysis<'p> {
+    /// An analysis by a policy.
+    #[must_use]
+    pub fn new(
+        policy: &'p Policy,
+        inventory: inventory::Limits,
+        findings: finding::Limits,
+    ) -> Self {
+        Self {
+            policy,
+            inventory: Inventory::new(inventory),
+            findings: Findings::new(findings),
+            scratch: Scratch::default(),
+            resolved: Vec::new(),
+            matches: Vec::new(),
+        }
+    }
+
+    /// Takes in one observation; answers with the server it is about.
+    pub fn observe(&mut self, observation: Observation) -> Option<ServerId> {
+        let server = self.inventory.observe(observation, &mut self.resolved);
+        self.judge_resolved();
+        server
+    }
+
+    /// The capture is over.
+    pub fn finish(&mut self, at: At) {
+        self.inventory.finish(at, &mut self.resolved);
+        self.judge_resolved();
+    }
+
+    /// The inventory.
+    #[must_use]
+    pub const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Findings so far.
+    #[must_use]
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// Ends the analysis.
+    #[must_use]
+    pub fn into_parts(self) -> (Inventory, Findings) {
+        (self.inventory, self.findings)
+    }
+
+    fn judge_resolved(&mut self) {
+        let mut resolved = std::mem::take(&mut self.resolved);
+        for resolved in resolved.drain(..) {
+            let Self { policy, inventory, findings, scratch, matches, .. } = self;
+            with_subject(policy, inventory, &resolved, |subject, place| {
+                policy.rules.evaluate(subject, scratch, matches);
+                for found in matches.drain(..) {
+                    findings.record(draft(found, place));
+                }
+            });
+        }
+        self.resolved = resolved;
+    }
+}
+
+/// Gives the subject of something resolved to `with`, if rules may be asked about it.
+pub fn with_subject(
+    policy: &Policy,
+    inventory: &Inventory,
+    resolved: &Resolved,
+    with: impl FnOnce(&Subject<'_>, &Place<'_>),
+) {
+    match resolved {
+        Resolved::Message {
+            server,
+            request,
+            direction,
+            channel,
+            message,
+            reply,
+            disagreements,
+            ambiguous,
+            at,
+        } => {
+            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
+                return;
+            };
+            let facts = MessageFacts {
+                direction: *direction,
+                channel: *channel,
+                message,
+                reply: *reply,
+                disagreements,
+                ambiguous: *ambiguous,
+            };
+            let subject = Subject::message(request, facts, contact.evidence);
+            let place = Place { request, at: *at, contact: &contact };
+            with(&subject.with_contact(&contact, &methods), &place);
+        }
+        Resolved::Exchange { server, request, response, at } => {
+            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
+                return;
+            };
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
+            let place = Place { request, at: *at, contact: &contact };
+            with(&subject.with_contact(&contact, &methods), &place);
+        }
+        Resolved::SseEndpoint { server, request, path, at } => {
+            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
+                return;
+            };
+            let subject = Subject::exchange(request, None, contact.evidence);
+            let subject = subject.with_sse_endpoint(path).with_contact(&contact, &methods);
+            with(&subject, &Place { request, at: *at, contact: &contact });
+        }
+        Resolved::Contact { server, request, refused, at } => {
+            let Some((mut contact, methods)) = facts(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            if *refused {
+                if contact.evidence >= Evidence::Parsed {
+                    return; // It is an MCP server: turning a request down is its right.
+                }
+                contact.evidence = Evidence::Hint;
+            }
+            let place = Place { request, at: *at, contact: &contact };
+            with(&Subject::server(&contact, &methods), &place);
+        }
+    }
+}
+
+/// What is known of a client's use of a server, and the methods that clients sent to it.
+fn facts(
+    policy: &Policy,
+    inventory: &Inventory,
+    id: ServerId,
+    request: &RequestInfo,
+    at: At,
+) -> Option<(Contact, Vec<String>)> {
+    let server = inventory.server(id)?;
+    let contact = contact(policy, server, request.client.ip, request.server, at);
+    let methods = server.methods.first().into_iter().flat_map(|methods| methods.keys().cloned());
+    Some((contact, methods.collect()))
+}
+
+/// What the inventory and the approvals say of a client's use of a server.
+#[must_use]
+pub fn contact(
+    policy: &Policy,
+    server: &Server,
+    client: IpAddr,
+    address: Endpoint,
+    at: At,
+) -> Contact {
+    let key = &server.key;
+    let known = server.clients.get(&client);
+    let judgement = judge(policy, server, client, address.ip, at);
+    Contact {
+        key: key.to_string(),
+        host: key.host.clone(),
+        port: key.port,
+        path: key.path.clone(),
+        scheme: key.scheme,
+        server: address.ip,
+        client,
+        evidence: server.evidence,
+        verdict: judgement.verdict,
+        protocol_versions: server.versions.iter().cloned().collect(),
+        auth: known.map(|client| client.auth.iter().cloned().collect()).unwrap_or_default(),
+        unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
+        catalogued: policy.catalog.vendor(&key.host),
+        via_proxy: server.via_proxy,
+    }
+}
+
+/// The verdict on a client's use of a server.
+#[must_use]
+pub fn judge<'p>(
+    policy: &'p Policy,
+    server: &Server,
+    client: IpAddr,
+    address: IpAddr,
+    at: At,
+) -> Judgement<'p> {
+    let key = &server.key;
+    let tools = server.clients.get(&client).map(|client| client.tools_called.keys());
+    policy.approvals.judge(Use {
+        key: KeyParts { scheme: key.scheme, host: &key.host, port: key.port, path: &key.path },
+        server: address,
+        client,
+        tools: tools.into_iter().flatten().map(String::as_str),
+        at: at.time,
+        evidence: server.evidence,
+    })
+}
+
+fn draft(found: Match<'_>, place: &Place<'_>) -> Draft {
+    let Place { request, at, contact } = place;
+    Draft {
+        rule: Arc::clone(&found.rule.info),
+        severity: found.severity,
+        server_key: contact.key.clone(),
+        server: request.server,
+        client: request.client.ip,
+        evidence: contact.evidence,
+        verdict: contact.verdict,
+        at: *at,
+        flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        text: found.text,
+        excerpt: found.excerpt,
+        visibility: request.visibility,
+    }
+}

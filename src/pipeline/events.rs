@@ -1,0 +1,198 @@
+//! Inventory records and observations as output events.
+
+use std::collections::BTreeMap;
+
+use super::analysis::{self, Policy};
+use crate::finding::PacketNames;
+use crate::flow::At;
+use crate::mcp::inventory::{Server, Transport};
+use crate::mcp::methods;
+use crate::net::Endpoint;
+use crate::observation::{DefinitionKind, Event, Observation};
+use crate::sinks::event::{
+    ApprovalRef, Client, DefinitionRef, Definitions, Directions, McpMessage, MessageEvent,
+    Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey,
+};
+use crate::verdict::Verdict;
+
+/// The event of a message, if it can belong to MCP: its server is known to speak it, or its
+/// method is one of MCP's, or it answers (JSON-RPC answers carry no name of their own).
+#[must_use]
+pub fn message(
+    observation: &Observation,
+    server: &Server,
+    names: &dyn PacketNames,
+) -> Option<MessageEvent> {
+    let Event::Message { request, direction, channel, message, ambiguous } = &observation.event
+    else {
+        return None;
+    };
+    let method = message.method.as_deref();
+    let known = method.is_some_and(|method| methods::lookup(method).is_some());
+    if !server.is_mcp() && !known {
+        return None;
+    }
+    let At { packet, time } = observation.at;
+    Some(MessageEvent {
+        timestamp: time,
+        packet: names.name(packet).as_ref().map(Packet::from),
+        source: request.client.into(),
+        destination: request.server.into(),
+        server: ServerKey { key: server.key.to_string() },
+        mcp: McpMessage {
+            direction: *direction,
+            kind: message.kind,
+            method: message.method.clone(),
+            id: message.id.clone(),
+            name: message.name.clone(),
+            uri: message.uri.as_deref().map(crate::finding::mask),
+            protocol_version: message
+                .protocol_version
+                .clone()
+                .or_else(|| request.protocol_version.clone()),
+            session: request.session.map(|session| session.to_string()),
+            error_code: message.error_code,
+            http_status: None,
+            channel: *channel,
+            size: message.size,
+            partial: message.partial,
+            ambiguous: *ambiguous,
+        },
+    })
+}
+
+/// The event of a server.
+#[must_use]
+pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
+    let clients: Vec<_> = clients(policy, server);
+    let worst = clients.iter().max_by_key(|client| client.verdict);
+    let verdict = worst.map_or(Verdict::Undetermined, |client| client.verdict);
+    let reason = worst.map(|client| client.reason.clone()).unwrap_or_default();
+    let key = &server.key;
+    let is_name = key.host.parse::<std::net::IpAddr>().is_err();
+    let endpoints = if server.is_mcp() { &server.endpoints } else { &server.contacted };
+    let first = endpoints.iter().next().copied();
+    let approval = first.and_then(|endpoint: Endpoint| {
+        let (ip, _) = server.clients.first_key_value()?;
+        analysis::judge(policy, server, *ip, endpoint.ip, server.last).approval
+    });
+    let stateless = server.transports.contains(&Transport::Stateless);
+    let legacy = server.transports.iter().any(|transport| *transport != Transport::Stateless);
+    let eras = [(legacy, "legacy"), (stateless, "modern")];
+    let auth = server.clients.values().flat_map(|client| client.auth.iter().cloned());
+    let auth: std::collections::BTreeSet<String> = auth.collect();
+    let [to_server, to_client] = &server.methods;
+    ServerEvent {
+        timestamp: server.first.time,
+        mcp: server.is_mcp(),
+        evidence: server.evidence,
+        verdict,
+        reason,
+        approval: approval.map(ApprovalRef::from),
+        server: ServerInfo {
+            key: key.to_string(),
+            address: key.host.clone(),
+            domain: is_name.then(|| key.host.clone()),
+            ip: first.map(|endpoint| endpoint.ip),
+            port: key.port,
+            path: key.path.clone(),
+            endpoints: endpoints.iter().copied().collect(),
+            software: server.software.iter().cloned().collect(),
+            aliases: server.aliases.iter().cloned().collect(),
+            via_proxy: server.via_proxy,
+            catalogued: policy.catalog.vendor(&key.host),
+        },
+        event: Period { start: server.first.time, end: server.last.time },
+        protocol_versions: server.versions.iter().cloned().collect(),
+        eras: eras.iter().filter(|(is, _)| *is).map(|(_, era)| (*era).to_owned()).collect(),
+        transports: server.transports.iter().map(|transport| transport.to_string()).collect(),
+        methods: Directions {
+            client_to_server: to_server.clone(),
+            server_to_client: to_client.clone(),
+        },
+        responses: responses(server),
+        outcomes: outcomes(server),
+        tools_called: server.tools_called.clone(),
+        definitions: definitions(server),
+        clients,
+        sessions: server.sessions.iter().map(ToString::to_string).collect(),
+        auth: auth.into_iter().collect(),
+        bytes: Directions {
+            client_to_server: server.bytes[0],
+            server_to_client: server.bytes[1],
+        },
+        http_status: server.statuses.clone(),
+        refused_attempts: server.refused,
+        anomalies: server.anomalies.clone(),
+    }
+}
+
+fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
+    let address = server.endpoints.first().or(server.contacted.first()).copied();
+    let address = address.unwrap_or(Endpoint::UNKNOWN).ip;
+    let client = |(ip, client): (&std::net::IpAddr, &crate::mcp::inventory::Client)| {
+        let judgement = analysis::judge(policy, server, *ip, address, client.last);
+        Client {
+            ip: *ip,
+            software: client.software.iter().cloned().collect(),
+            user_agents: client.user_agents.iter().cloned().collect(),
+            event: Period { start: client.first.time, end: client.last.time },
+            auth: client.auth.iter().cloned().collect(),
+            verdict: judgement.verdict,
+            reason: judgement.reason,
+            messages: client.messages,
+            tools_called: client.tools_called.clone(),
+        }
+    };
+    server.clients.iter().map(client).collect()
+}
+
+fn responses(server: &Server) -> Directions<Responses> {
+    let [from_client, from_server] = server.responses;
+    let of = |outcomes: crate::mcp::inventory::Outcomes| Responses {
+        result: outcomes.result,
+        error: outcomes.error,
+    };
+    Directions { client_to_server: of(from_client), server_to_client: of(from_server) }
+}
+
+/// How the requests of each method ended; those without an answer are what is left of the count.
+fn outcomes(server: &Server) -> BTreeMap<String, Outcomes> {
+    let mut found = BTreeMap::new();
+    for (method, count) in server.methods.iter().flatten() {
+        if method.starts_with("notifications/") {
+            continue;
+        }
+        let known = server.outcomes.get(method).copied().unwrap_or_default();
+        let outcomes: &mut Outcomes = found.entry(method.clone()).or_default();
+        outcomes.result = known.result - known.tool_error.min(known.result);
+        outcomes.tool_error = known.tool_error;
+        outcomes.error = known.error;
+        outcomes.unanswered += count;
+    }
+    for outcomes in found.values_mut() {
+        let answered = outcomes.result + outcomes.tool_error + outcomes.error;
+        outcomes.unanswered = outcomes.unanswered.saturating_sub(answered);
+    }
+    found
+}
+
+fn definitions(server: &Server) -> Definitions {
+    let of_kind = |kind| {
+        let listed = server.listed.iter().filter(move |((of, _), _)| *of == kind);
+        listed
+            .flat_map(|((_, name), digests)| {
+                digests.iter().map(|listed| DefinitionRef {
+                    name: name.clone(),
+                    digest: listed.digest.clone(),
+                })
+            })
+            .collect()
+    };
+    Definitions {
+        tools: of_kind(DefinitionKind::Tool),
+        resources: of_kind(DefinitionKind::Resource),
+        resource_templates: of_kind(DefinitionKind::ResourceTemplate),
+        prompts: of_kind(DefinitionKind::Prompt),
+    }
+}

@@ -1,0 +1,183 @@
+//! Wires the stages of the sensor together: captures in, inventory, findings and counters out.
+//!
+//! ```text
+//!   capture ─ decode ─┬─ shard: flow ─ app ─ mcp ─┬─ analysis: inventory, rules, verdicts, findings
+//!                     ├─ shard …                  │
+//!                     └─ … 16 of them, on 1 to 16 threads, merged in packet order
+//! ```
+
+mod analysis;
+mod events;
+mod read;
+mod recognise;
+mod shard;
+mod stats;
+mod workers;
+
+use std::fmt;
+use std::num::NonZero;
+
+pub use analysis::{Analysis, Policy};
+pub use events::server as server_event;
+pub use read::{Progress, Trouble};
+pub use recognise::Recogniser;
+pub use shard::{Limits as ShardLimits, SHARDS};
+pub use workers::WorkerPanicked;
+
+use crate::capture::{self, Input};
+use crate::decode::{self, Decoder};
+use crate::finding::{self, Finding, Findings};
+use crate::mcp::inventory::{self, Inventory};
+use crate::secret::SecretHasher;
+use crate::sinks::event::{MessageEvent, StatsEvent};
+use read::{Names, Reader};
+use shard::Caused;
+use workers::Workers;
+
+/// How a run is done: bounds and choices, all with defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads for flows and recognition; 1 means the caller's own.
+    pub threads: usize,
+    /// The same five-tuple in two VLANs is two flows.
+    pub vlan_scope: bool,
+    /// Hashes session ids.
+    pub hasher: SecretHasher,
+    /// Bounds of capture files.
+    pub capture: capture::Limits,
+    /// Bounds of decoding.
+    pub decode: decode::Limits,
+    /// Bounds of flows, HTTP and recognition.
+    pub shards: ShardLimits,
+    /// Bounds of the inventory.
+    pub inventory: inventory::Limits,
+    /// Bounds of findings.
+    pub findings: finding::Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, NonZero::get).min(8),
+            vlan_scope: true,
+            hasher: SecretHasher::default(),
+            capture: capture::Limits::default(),
+            decode: decode::Limits::default(),
+            shards: ShardLimits::default(),
+            inventory: inventory::Limits::default(),
+            findings: finding::Limits::default(),
+        }
+    }
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// A message was seen. In packet order.
+    fn message(&mut self, event: &MessageEvent);
+    /// How far the run is.
+    fn progress(&mut self, progress: Progress, findings: usize);
+    /// Whether messages are wanted at all.
+    fn wants_messages(&self) -> bool;
+}
+
+/// Nobody watches.
+impl Observer for () {
+    fn message(&mut self, _: &MessageEvent) {}
+    fn progress(&mut self, _: Progress, _: usize) {}
+    fn wants_messages(&self) -> bool {
+        false
+    }
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The servers.
+    pub inventory: Inventory,
+    /// The findings, in order of their first packets.
+    pub findings: Vec<Finding>,
+    /// What was read, and what could not be seen.
+    pub stats: StatsEvent,
+    /// Inputs that could not be read, or not to their end.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Why a run could not be done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system gave no thread.
+    Thread(std::io::Error),
+    /// A bug in a worker.
+    Worker(WorkerPanicked),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}; try --threads 1"),
+            Self::Worker(panicked) => panicked.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Replays captures: the same inputs give the same outcome, whatever the number of threads.
+///
+/// # Errors
+/// When threads cannot be had, or one has panicked. Bad captures are no error of the run but
+/// [`Outcome::troubles`].
+pub fn replay(
+    config: &Config,
+    policy: &Policy,
+    inputs: Vec<Input>,
+    observer: &mut impl Observer,
+) -> Result<Outcome, Error> {
+    let workers =
+        Workers::new(&config.shards, &config.hasher, config.threads).map_err(Error::Thread)?;
+    let decoder = Decoder::new(config.decode).with_vlan_scope(config.vlan_scope);
+    let mut reader = Reader::new(config.capture, decoder, workers);
+    let mut analysis = Analysis::new(policy, config.inventory, config.findings);
+    for input in read::in_order(inputs, &config.capture) {
+        reader.read(&input, &mut |names, progress, caused| {
+            take_in(&mut analysis, names, caused, observer);
+            if progress.bytes > 0 {
+                observer.progress(progress, analysis.findings().len());
+            }
+        });
+    }
+    let mut caused = Vec::new();
+    let last = reader.finish(&mut caused);
+    let (counters, decoder, troubles, names, workers) = reader.into_parts();
+    take_in(&mut analysis, &names, &mut caused, observer);
+    analysis.finish(last);
+    let shards = workers.into_shards().map_err(Error::Worker)?;
+    let (inventory, findings) = analysis.into_parts();
+    let stats = stats::gather(&counters, &decoder, &shards, &inventory, &findings, &names, &troubles);
+    let findings = Findings::finish(findings, &names);
+    Ok(Outcome { inventory, findings, stats, troubles })
+}
+
+fn take_in(
+    analysis: &mut Analysis<'_>,
+    names: &Names,
+    caused: &mut Vec<Caused>,
+    observer: &mut impl Observer,
+) {
+    for Caused { observation, .. } in caused.drain(..) {
+        if !observer.wants_messages() {
+            analysis.observe(observation);
+            continue;
+        }
+        let copy = matches!(observation.event, crate::observation::Event::Message { .. })
+            .then(|| observation.clone());
+        let server = analysis.observe(observation);
+        let event = copy.zip(server).and_then(|(observation, server)| {
+            events::message(&observation, analysis.inventory().server(server)?, names)
+        });
+        if let Some(event) = event {
+            observer.message(&event);
+        }
+    }
+}

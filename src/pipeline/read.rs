@@ -1,0 +1,302 @@
+//! Captures into segments: the reading side of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shard::Caused;
+use super::workers::Workers;
+use crate::capture::{self, Damage, Input, LinkType, Next, OpenError, Packet, Source};
+use crate::decode::{Class, Decoded, Decoder, Skip};
+use crate::finding::{PacketNames, PacketRef};
+use crate::flow::At;
+use crate::time::Timestamp;
+
+/// Packets between two reports of progress.
+const PROGRESS_PACKETS: u64 = 16_384;
+/// A capture that begins so much before the end of the one before it is another matter: flows
+/// are not continued. Rotated files of one capture do not overlap by more.
+const OVERLAP: Duration = Duration::from_secs(2);
+
+/// What skipped packets add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+}
+
+/// What reading counts.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Captures read, damaged ones included.
+    pub captures: u64,
+    /// Packets read.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Packets that the snapshot length cut.
+    pub truncated_packets: u64,
+    /// Bytes that it cut off.
+    pub truncated_bytes: u64,
+    /// Packets by link-layer type.
+    pub links: BTreeMap<LinkType, u64>,
+    /// Packets without a TCP segment, by reason.
+    pub skipped: BTreeMap<Skip, Skipped>,
+    /// Fragments stored until their datagram is complete.
+    pub fragments: u64,
+    /// TCP segments.
+    pub segments: u64,
+    /// First and last packet times.
+    pub times: Option<(Timestamp, Timestamp)>,
+}
+
+impl Counters {
+    /// Packets and bytes skipped for reasons of one class.
+    #[must_use]
+    pub fn skipped_of(&self, class: Class) -> Skipped {
+        let of_class = self.skipped.iter().filter(|(skip, _)| skip.class() == class);
+        of_class.fold(Skipped::default(), |sum, (_, more)| Skipped {
+            packets: sum.packets + more.packets,
+            bytes: sum.bytes + more.bytes,
+        })
+    }
+}
+
+/// Something that is wrong with an input. What could be read of it was.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Nothing could be read.
+    Unopened(OpenError),
+    /// It could be read only up to a point.
+    Damaged {
+        /// The input.
+        input: String,
+        /// Where and why.
+        damage: Damage,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unopened(error) => error.fmt(f),
+            Self::Damaged { input, damage } => write!(f, "{input}: {damage}"),
+        }
+    }
+}
+
+/// Packet indices into files and numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// The captures, in order.
+    files: Vec<NamedFile>,
+}
+
+#[derive(Clone, Debug)]
+struct NamedFile {
+    /// Index of its first packet.
+    first: u64,
+    name: Arc<str>,
+    /// Bytes on the wire of its packets.
+    bytes: u64,
+}
+
+impl Names {
+    /// Name, packets and bytes of each capture, of `packets` in all.
+    pub fn files(&self, packets: u64) -> impl Iterator<Item = (&str, u64, u64)> {
+        let ends = self.files.iter().skip(1).map(|next| next.first).chain([packets]);
+        self.files.iter().zip(ends).map(|(file, end)| (&*file.name, end - file.first, file.bytes))
+    }
+}
+
+impl PacketNames for Names {
+    fn name(&self, packet: u64) -> Option<PacketRef> {
+        let at = self.files.partition_point(|file| file.first <= packet);
+        let file = self.files.get(at.checked_sub(1)?)?;
+        Some(PacketRef { file: Arc::clone(&file.name), number: packet - file.first + 1 })
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Bytes read of the inputs.
+    pub bytes: u64,
+    /// Packets read.
+    pub packets: u64,
+}
+
+/// Reads captures one after the other.
+#[derive(Debug)]
+pub struct Reader {
+    limits: capture::Limits,
+    decoder: Decoder,
+    workers: Workers,
+    counters: Counters,
+    names: Names,
+    troubles: Vec<Trouble>,
+    bytes_of_ended: u64,
+    last: At,
+}
+
+impl Reader {
+    /// A reader that hands segments to `workers`.
+    #[must_use]
+    pub fn new(limits: capture::Limits, decoder: Decoder, workers: Workers) -> Self {
+        Self {
+            limits,
+            decoder,
+            workers,
+            counters: Counters::default(),
+            names: Names::default(),
+            troubles: Vec::new(),
+            bytes_of_ended: 0,
+            last: At { packet: 0, time: Timestamp::EPOCH },
+        }
+    }
+
+    /// Reads one capture. `seen` gets observations, in packet order, and progress.
+    pub fn read(&mut self, input: &Input, seen: &mut impl FnMut(&Names, Progress, &mut Vec<Caused>)) {
+        let mut source = match Source::open(input, &self.limits) {
+            Ok(source) => source,
+            Err(error) => {
+                self.troubles.push(Trouble::Unopened(error));
+                return;
+            }
+        };
+        let (first, before) = (self.counters.packets, self.counters.bytes);
+        self.names.files.push(NamedFile { first, name: input.to_string().into(), bytes: 0 });
+        self.counters.captures += 1;
+        let mut out = Vec::new();
+        let mut is_first = true;
+        loop {
+            let packet = match source.next() {
+                Next::Packet { time, link, bytes, wire_len } => {
+                    Packet { index: self.counters.packets, time, link, bytes, wire_len }
+                }
+                Next::End => break,
+                Next::Damaged(damage) => {
+                    let input = input.to_string();
+                    self.troubles.push(Trouble::Damaged { input, damage });
+                    break;
+                }
+            };
+            if std::mem::take(&mut is_first) {
+                self.separate(packet.time, &mut out);
+            }
+            self.push(&packet, &mut out);
+            let report = self.counters.packets % PROGRESS_PACKETS == 0;
+            if report || !out.is_empty() {
+                let bytes =
+                    if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
+                seen(&self.names, Progress { bytes, packets: self.counters.packets }, &mut out);
+            }
+        }
+        if let Some(file) = self.names.files.last_mut() {
+            file.bytes = self.counters.bytes - before;
+        }
+        self.bytes_of_ended += input.size().unwrap_or_else(|| source.bytes_read());
+        let progress = Progress { bytes: self.bytes_of_ended, packets: self.counters.packets };
+        seen(&self.names, progress, &mut out);
+    }
+
+    /// Ends the run: closes all flows. Answers with the last packet.
+    pub fn finish(&mut self, out: &mut Vec<Caused>) -> At {
+        self.decoder.finish();
+        self.workers.finish(out);
+        self.last
+    }
+
+    /// What was counted, what was wrong, and the workers.
+    #[must_use]
+    pub fn into_parts(self) -> (Counters, Decoder, Vec<Trouble>, Names, Workers) {
+        (self.counters, self.decoder, self.troubles, self.names, self.workers)
+    }
+
+    /// A capture that overlaps the one before it in time is not its continuation.
+    fn separate(&mut self, begins: Timestamp, out: &mut Vec<Caused>) {
+        let overlaps = self.counters.times.is_some_and(|(_, last)| last.since(begins) > OVERLAP);
+        if overlaps {
+            self.decoder.finish();
+            self.workers.finish(out);
+        }
+    }
+
+    fn push(&mut self, packet: &Packet<'_>, out: &mut Vec<Caused>) {
+        let Self { counters, decoder, workers, .. } = self;
+        counters.packets += 1;
+        counters.bytes += u64::from(packet.wire_len);
+        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+        if captured < packet.wire_len {
+            counters.truncated_packets += 1;
+            counters.truncated_bytes += u64::from(packet.wire_len - captured);
+        }
+        self.last = At { packet: packet.index, time: packet.time };
+        counters.times = match counters.times {
+            Some((first, last)) => Some((first.min(packet.time), last.max(packet.time))),
+            None => Some((packet.time, packet.time)),
+        };
+        match counters.links.get_mut(&packet.link) {
+            Some(count) => *count += 1,
+            None => {
+                counters.links.insert(packet.link, 1);
+            }
+        }
+        match decoder.push(packet) {
+            Decoded::Segment(segment) => {
+                counters.segments += 1;
+                workers.push(&segment, out);
+            }
+            Decoded::Fragment => counters.fragments += 1,
+            Decoded::Skipped(skip) => {
+                let skipped = counters.skipped.entry(skip).or_default();
+                skipped.packets += 1;
+                skipped.bytes += u64::from(packet.wire_len);
+            }
+        }
+    }
+}
+
+/// Puts several captures in order of their first packets, so that rotated files are one capture
+/// whatever their names; what cannot be opened keeps its place at the end.
+#[must_use]
+pub fn in_order(mut inputs: Vec<Input>, limits: &capture::Limits) -> Vec<Input> {
+    if inputs.len() < 2 {
+        return inputs;
+    }
+    inputs.sort_by_cached_key(|input| match first_time(input, limits) {
+        Some(time) => (0, time),
+        None => (1, Timestamp::EPOCH),
+    });
+    inputs
+}
+
+fn first_time(input: &Input, limits: &capture::Limits) -> Option<Timestamp> {
+    input.size()?;
+    let mut source = Source::open(input, limits).ok()?;
+    match source.next() {
+        Next::Packet { time, .. } => Some(time),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_numbered_per_file_from_one() {
+        let file = |first, name: &str| NamedFile { first, name: name.into(), bytes: 0 };
+        let names = Names { files: vec![file(0, "a"), file(3, "b"), file(3, "c")] };
+        let files: Vec<_> = names.files(5).map(|(name, packets, _)| (name, packets)).collect();
+        assert_eq!(files, [("a", 3), ("b", 0), ("c", 2)]);
+        let name = |packet| names.name(packet).map(|name| (name.file.to_string(), name.number));
+        assert_eq!(name(0), Some(("a".into(), 1)));
+        assert_eq!(name(2), Some(("a".into(), 3)));
+        assert_eq!(name(3), Some(("c".into(), 1)));
+        assert_eq!(Names::default().name(0), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Inline tests of rules run through the real recognition: synthetic exchanges enter at the seam
+//! where packets, logs and the portal do.
+
+use super::analysis::{Policy, with_subject};
+use crate::exchange::{
+    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead,
+    ResponseHead, Scheme, Version, Visibility,
+};
+use crate::flow::At;
+use crate::mcp::inventory::{self, Inventory};
+use crate::mcp::{Tap, TapLimits};
+use crate::rules::catalog::Catalog;
+use crate::rules::{
+    Given, GivenExchange, OwnedMessage, OwnedSubject, Recognise, RuleSet, Subject,
+};
+use crate::secret::SecretHasher;
+use crate::time::Timestamp;
+use crate::verdict::Approvals;
+
+/// Recognition for inline tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Recogniser;
+
+impl Recognise for Recogniser {
+    fn subjects(&self, given: &Given) -> Result<Vec<OwnedSubject>, String> {
+        let approvals = match &given.approvals {
+            Some(text) => Approvals::parse(text, "approvals").map_err(|problems| {
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            })?,
+            None => Approvals::default(),
+        };
+        let policy = Policy { rules: RuleSet::default(), approvals, catalog: Catalog::builtin() };
+        let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
+        let mut inventory = Inventory::new(inventory::Limits::default());
+        let mut subjects = Vec::new();
+        for (number, exchange) in (0_u64..).zip(&given.exchanges) {
+            play(exchange, number, &mut tap)?;
+            let mut resolved = Vec::new();
+            for observation in tap.observations().drain(..) {
+                inventory.observe(observation, &mut resolved);
+            }
+            let last = At { packet: number, time: at(number).time };
+            if number + 1 == given.exchanges.len() as u64 {
+                inventory.finish(last, &mut resolved);
+            }
+            for resolved in &resolved {
+                with_subject(&policy, &inventory, resolved, |subject, _| {
+                    subjects.push(owned(subject, exchange));
+                });
+            }
+            if exchange.request.is_none() {
+                subjects.extend(bare(exchange));
+            }
+        }
+        Ok(subjects)
+    }
+}
+
+/// One second between exchanges, from 2026-11-16T08:00:00Z.
+fn at(number: u64) -> At {
+    let seconds = 1_794_816_000_i64.saturating_add(i64::try_from(number).unwrap_or(0));
+    At { packet: number, time: Timestamp::from_parts(seconds, 0) }
+}
+
+/// The contact of an example without a request.
+fn bare(exchange: &GivenExchange) -> Option<OwnedSubject> {
+    let (contact, methods) = exchange.bare_contact()?;
+    Some(OwnedSubject::from(&Subject::server(&contact, &methods)))
+}
+
+/// What was recognised, with what the example says in place of it.
+fn owned(subject: &Subject<'_>, exchange: &GivenExchange) -> OwnedSubject {
+    let mut owned = OwnedSubject::from(subject);
+    if let Some(contact) = &mut owned.contact {
+        exchange.contact.apply(contact, &mut owned.methods);
+        owned.evidence = contact.evidence;
+    }
+    owned
+}
+
+/// A head's fields, laid out as a parser would.
+#[derive(Default)]
+struct Fields {
+    bytes: Vec<u8>,
+    spans: Vec<HeaderSpan>,
+}
+
+impl Fields {
+    fn add(&mut self, name: &str, value: &str) {
+        let at = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        let name_start = at(self.bytes.len());
+        self.bytes.extend_from_slice(name.as_bytes());
+        let value_start = at(self.bytes.len());
+        self.bytes.extend_from_slice(value.as_bytes());
+        let value_end = at(self.bytes.len());
+        self.spans.push(HeaderSpan { name_start, name_end: value_start, value_start, value_end });
+    }
+
+    fn headers(&self) -> Headers<'_> {
+        Headers { bytes: &self.bytes, spans: &self.spans }
+    }
+
+    fn of(
+        given: &std::collections::BTreeMap<String, String>,
+        host: Option<String>,
+        body: Option<&str>,
+    ) -> Self {
+        let mut fields = Self::default();
+        let has = |name: &str| given.keys().any(|given| given.eq_ignore_ascii_case(name));
+        if let Some(host) = host.filter(|_| !has("host")) {
+            fields.add("host", &host);
+        }
+        for (name, value) in given {
+            fields.add(name, value);
+        }
+        if let Some(body) = body {
+            if !has("content-type") {
+                fields.add("content-type", "application/json");
+            }
+            fields.add("content-length", &body.len().to_string());
+        }
+        fields
+    }
+}
+
+fn play(exchange: &GivenExchange, number: u64, tap: &mut Tap) -> Result<(), String> {
+    let (Some(client), Some(server)) = (exchange.client(), exchange.server()) else {
+        return Err("client and server take an address, with a port if it matters".to_owned());
+    };
+    let Some(request) = &exchange.request else { return Ok(()) };
+    let context = Context {
+        flow: number,
+        client,
+        server,
+        scheme: if exchange.tls { Scheme::Https } else { Scheme::Http },
+        tunnel: None,
+        visibility: Visibility::Body,
+        at: at(number),
+    };
+    let mut state = crate::mcp::FlowState::default();
+    let mut step = |event: ExchangeEvent<'_>| {
+        tap.event(&context, &mut state, 0, event);
+    };
+    let body = request.body_text();
+    let fields = Fields::of(&request.headers, Some(server.to_string()), body.as_deref());
+    step(ExchangeEvent::RequestHead(RequestHead {
+        method: request.method.as_bytes(),
+        target: request.target.as_bytes(),
+        version: Version::Http11,
+        headers: fields.headers(),
+    }));
+    if let Some(body) = body.as_deref().filter(|body| !body.is_empty()) {
+        step(ExchangeEvent::RequestBody(body.as_bytes()));
+    }
+    step(ExchangeEvent::RequestEnd(End::Complete));
+    let Some(response) = &exchange.response else {
+        step(ExchangeEvent::Aborted);
+        return Ok(());
+    };
+    let body = response.body_text();
+    let fields = Fields::of(&response.headers, None, body.as_deref());
+    step(ExchangeEvent::ResponseHead(ResponseHead {
+        status: response.status,
+        version: Version::Http11,
+        headers: fields.headers(),
+    }));
+    if let Some(body) = body.as_deref().filter(|body| !body.is_empty()) {
+        step(ExchangeEvent::ResponseBody(body.as_bytes()));
+    }
+    step(ExchangeEvent::ResponseEnd(End::Complete));
+    Ok(())
+}
+
+impl From<&Subject<'_>> for OwnedSubject {
+    fn from(subject: &Subject<'_>) -> Self {
+        Self {
+            on: subject.on,
+            evidence: subject.evidence,
+            contact: subject.contact.cloned(),
+            methods: subject.methods.to_vec(),
+            request: subject.request.cloned().map(std::sync::Arc::new),
+            response: subject.response.cloned().map(std::sync::Arc::new),
+            sse_endpoint: subject.sse_endpoint.map(str::to_owned),
+            message: subject.message.map(|facts| OwnedMessage {
+                direction: facts.direction,
+                channel: facts.channel,
+                message: facts.message.clone(),
+                reply: facts.reply,
+                disagreements: facts.disagreements.to_vec(),
+                ambiguous: facts.ambiguous,
+            }),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! One shard: a flow table of its own with the layers above it, up to observations.
+
+use crate::app;
+use crate::decode::Segment;
+use crate::flow;
+use crate::mcp;
+use crate::observation::Observation;
+use crate::secret::SecretHasher;
+
+/// How many shards there are, whatever the number of threads. Flows are spread over them by a
+/// symmetric hash of the five-tuple; each has its own share of every bound, so that what happens
+/// at a bound does not depend on how many threads do the work.
+pub const SHARDS: usize = 16;
+
+/// Bounds of the layers in a shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Of the flow table, for all shards together.
+    pub flow: flow::Limits,
+    /// Of the HTTP parsers.
+    pub app: app::Limits,
+    /// Of recognition.
+    pub mcp: mcp::TapLimits,
+}
+
+/// An observation and the packet that caused it: what the shards' outputs are merged by. The
+/// cause is the packet that was pushed, which for an expiry belongs to some other flow.
+#[derive(Debug)]
+pub struct Caused {
+    /// Index of the pushed packet.
+    pub by: u64,
+    /// What was seen.
+    pub observation: Observation,
+}
+
+type Layers = app::Layer<mcp::Tap>;
+
+/// Flow table, HTTP and recognition of one shard.
+#[derive(Debug)]
+pub struct Shard {
+    number: usize,
+    table: flow::Table<<Layers as flow::Handler>::State>,
+    layers: Layers,
+}
+
+impl Shard {
+    /// A shard with its share of the bounds.
+    #[must_use]
+    pub fn new(number: usize, limits: &Limits, hasher: SecretHasher) -> Self {
+        Self {
+            number,
+            table: flow::Table::new(limits.flow.share(SHARDS)),
+            layers: app::Layer::new(limits.app, mcp::Tap::new(limits.mcp, hasher)),
+        }
+    }
+
+    /// Takes in one segment.
+    pub fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
+        self.table.push(segment, &mut self.layers);
+        self.drain(segment.header.packet, out);
+    }
+
+    /// The capture is over: closes all flows. Counts as caused after every packet, shard by shard.
+    pub fn finish(&mut self, out: &mut Vec<Caused>) {
+        self.table.finish(&mut self.layers);
+        let after = u64::try_from(SHARDS - self.number).unwrap_or_default();
+        self.drain(u64::MAX - after, out);
+    }
+
+    fn drain(&mut self, by: u64, out: &mut Vec<Caused>) {
+        let seen = self.layers.sink_mut().observations();
+        if !seen.is_empty() {
+            out.extend(seen.drain(..).map(|observation| Caused { by, observation }));
+        }
+    }
+
+    /// Counters of the flow table.
+    #[must_use]
+    pub fn flow(&self) -> &flow::Counters {
+        self.table.counters()
+    }
+
+    /// Counters of the application layer.
+    #[must_use]
+    pub fn app(&self) -> &app::Counters {
+        self.layers.counters()
+    }
+
+    /// Counters of recognition.
+    #[must_use]
+    pub fn mcp(&self) -> &mcp::TapCounters {
+        self.layers.sink().counters()
+    }
+}

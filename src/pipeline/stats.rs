@@ -1,0 +1,153 @@
+//! Counters of all stages as one event, and what the sensor could not see.
+
+use std::collections::BTreeMap;
+
+use super::read::{self, Names, Trouble};
+use super::shard::Shard;
+use crate::decode::{Class, Decoder};
+use crate::finding::Findings;
+use crate::flow;
+use crate::mcp::inventory::Inventory;
+use crate::sinks::event::{CaptureFile, Coverage, StatsEvent};
+use crate::time::Timestamp;
+
+/// Puts the counters of a run together.
+pub(super) fn gather(
+    read: &read::Counters,
+    decoder: &Decoder,
+    shards: &[Shard],
+    inventory: &Inventory,
+    findings: &Findings,
+    names: &Names,
+    troubles: &[Trouble],
+) -> StatsEvent {
+    let mut flow = flow::Counters::default();
+    let mut app = crate::app::Counters::default();
+    let mut mcp = crate::mcp::TapCounters::default();
+    for shard in shards {
+        flow += shard.flow();
+        app += shard.app();
+        mcp += shard.mcp();
+    }
+    let mut counters = BTreeMap::new();
+    add(&mut counters, "capture", read_counters(read));
+    add(&mut counters, "flow", serialised(&flow));
+    add(&mut counters, "app", serialised(&app));
+    add(&mut counters, "mcp", serialised(&mcp));
+    for (skip, skipped) in &read.skipped {
+        let number = skip.number().map_or_else(String::new, |number| format!("-{number}"));
+        counters.insert(format!("decode.skipped.{}{number}", skip.name()), skipped.packets);
+    }
+    for (link, packets) in &read.links {
+        counters.insert(format!("decode.link_type.{}", link.0), *packets);
+    }
+    let lost = decoder.counters();
+    let anomalies = decoder.counters().anomalies();
+    let anomalies = anomalies.iter().filter(|(_, count)| *count > 0);
+    let evictions = flow.evicted() + mcp.given_up + inventory.dropped();
+    StatsEvent {
+        timestamp: read.times.map_or(Timestamp::EPOCH, |(_, last)| last),
+        sensor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        captures: captures(read, names, troubles),
+        coverage: coverage(
+            read,
+            &flow,
+            &app,
+            mcp.undecodable_bytes,
+            lost.datagrams_expired + lost.datagrams_evicted,
+            evictions,
+            findings.dropped(),
+        ),
+        counters,
+        anomalies: anomalies.map(|(anomaly, count)| (anomaly.to_string(), *count)).collect(),
+    }
+}
+
+/// What could be read, in bytes of payload. Packets that gave no segment count with all their
+/// bytes, as nobody knows how much payload is in them.
+fn coverage(
+    read: &read::Counters,
+    flow: &flow::Counters,
+    app: &crate::app::Counters,
+    undecodable: u64,
+    lost_fragments: u64,
+    evictions: u64,
+    dropped_findings: u64,
+) -> Coverage {
+    let unsupported = read.skipped_of(Class::Unsupported);
+    let malformed = read.skipped_of(Class::Malformed);
+    let cut = read.skipped_of(Class::Truncated);
+    let opaque = app.tls.bytes + app.http2.bytes + app.websocket.bytes;
+    let unseen_packets = unsupported.bytes + malformed.bytes + cut.bytes;
+    let payload = flow.unique_bytes() + flow.gap_bytes + unseen_packets;
+    let unread = opaque + flow.gap_bytes + undecodable + unseen_packets;
+    Coverage {
+        packets: read.packets,
+        flows: flow.opened,
+        payload_bytes: payload,
+        readable_bytes: payload.saturating_sub(unread),
+        truncated_packets: read.truncated_packets,
+        undecodable_packets: unsupported.packets,
+        malformed_packets: malformed.packets,
+        lost_fragments,
+        gaps: flow.gaps,
+        gap_bytes: flow.gap_bytes,
+        encrypted_flows: app.tls.flows,
+        encrypted_bytes: app.tls.bytes,
+        midstream_flows: flow.midstream,
+        evictions,
+        dropped_findings,
+    }
+}
+
+fn captures(read: &read::Counters, names: &Names, troubles: &[Trouble]) -> Vec<CaptureFile> {
+    let stopped = |file: &str| {
+        troubles.iter().find_map(|trouble| match trouble {
+            Trouble::Damaged { input, damage } if input == file => Some(damage.to_string()),
+            _ => None,
+        })
+    };
+    let files = names.files(read.packets);
+    files
+        .map(|(file, packets, bytes)| CaptureFile {
+            file: file.to_string(),
+            packets,
+            bytes,
+            stopped: stopped(file),
+        })
+        .collect()
+}
+
+fn read_counters(read: &read::Counters) -> BTreeMap<String, u64> {
+    let pairs = [
+        ("captures", read.captures),
+        ("packets", read.packets),
+        ("bytes", read.bytes),
+        ("truncated_packets", read.truncated_packets),
+        ("truncated_bytes", read.truncated_bytes),
+        ("fragments", read.fragments),
+        ("segments", read.segments),
+    ];
+    pairs.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// The fields of a struct of counters, nested ones as `outer.inner`.
+fn serialised(counters: &impl serde::Serialize) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(counters) {
+        for (name, value) in fields {
+            match value {
+                serde_json::Value::Object(inner) => {
+                    let inner = inner.into_iter().filter_map(|(k, v)| Some((k, v.as_u64()?)));
+                    found.extend(inner.map(|(inner, count)| (format!("{name}.{inner}"), count)));
+                }
+                other => found.extend(other.as_u64().map(|count| (name, count))),
+            }
+        }
+    }
+    found
+}
+
+fn add(counters: &mut BTreeMap<String, u64>, stage: &str, more: BTreeMap<String, u64>) {
+    counters.extend(more.into_iter().map(|(name, count)| (format!("{stage}.{name}"), count)));
+}
