@@ -217,7 +217,10 @@ mod tests {
     /// An IPv4 header's first byte stands for the packet inside.
     const IP: u8 = 0x45;
 
-    fn opened(link: u16, bytes: &[u8]) -> Result<(Announced, usize, u64), Skip> {
+    /// What was announced, the offset of the IP packet, and the scope.
+    type Opened = Result<(Announced, usize, u64), Skip>;
+
+    fn opened(link: u16, bytes: &[u8]) -> Opened {
         let packet = Packet {
             index: 0,
             time: Timestamp::EPOCH,
@@ -238,7 +241,7 @@ mod tests {
         let snap = |oui: [u8; 3], kind: [u8; 2]| {
             [&[0x00, 0x28, 0xaa, 0xaa, 0x03], &oui[..], &kind[..]].concat()
         };
-        let cases: &[(Vec<u8>, Result<(Announced, usize, u64), Skip>)] = &[
+        let cases: &[(Vec<u8>, Opened)] = &[
             (vec![0x08, 0x00], Ok((Announced::V4, 14, 0))),
             (vec![0x86, 0xdd], Ok((Announced::V6, 14, 0))),
             (vec![0x81, 0x00, 0xe0, 0x05, 0x08, 0x00], Ok((Announced::V4, 18, 5))),
@@ -352,7 +355,7 @@ mod tests {
             vlans.iter().for_each(|&vlan| tags.push(vlan));
             tags.scope.0
         };
-        assert_eq!(scope(&[1, 2, 3, 4, 0xfff]), 0x0010_0200_3004_fff);
+        assert_eq!(scope(&[1, 2, 3, 4, 0xfff]), 0x0001_0020_0300_4fff);
         assert_ne!(scope(&[1, 2, 3, 4, 5, 6]), scope(&[1, 2, 3, 4, 5, 7]));
         assert_ne!(scope(&[9, 1, 2, 3, 4, 5, 6]), scope(&[8, 1, 2, 3, 4, 5, 6]));
         assert_eq!(scope(&[1, 2, 3, 4, 5, 6]) >> 63, 1);
