@@ -6,21 +6,28 @@
 /// is put right once at the end (RFC 1071 section 2).
 pub(super) fn sum(bytes: &[u8]) -> u16 {
     let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut total = if blocks.is_empty() { 0 } else { sum_blocks(blocks) };
+    let (words, last) = rest.as_chunks::<4>();
+    for word in words {
+        total = add(total, u64::from(u32::from_ne_bytes(*word)));
+    }
+    let padded = match *last {
+        [a, b, c] => [a, b, c, 0],
+        [a, b] => [a, b, 0, 0],
+        [a] => [a, 0, 0, 0],
+        _ => [0; 4],
+    };
+    u16::from_be(fold(add(total, u64::from(u32::from_ne_bytes(padded)))))
+}
+
+fn sum_blocks(blocks: &[[u8; 32]]) -> u64 {
     let mut lanes = [0_u64; 8];
     for block in blocks {
         for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<4>().0) {
             *lane += u64::from(u32::from_ne_bytes(*word));
         }
     }
-    let (words, last) = rest.as_chunks::<2>();
-    let mut total = lanes.iter().copied().fold(0, add);
-    for word in words {
-        total = add(total, u64::from(u16::from_ne_bytes(*word)));
-    }
-    if let [odd] = last {
-        total = add(total, u64::from(u16::from_ne_bytes([*odd, 0])));
-    }
-    u16::from_be(fold(total))
+    lanes.into_iter().fold(0, add)
 }
 
 /// One's complement addition of 64-bit numbers.
@@ -30,11 +37,11 @@ const fn add(left: u64, right: u64) -> u64 {
 }
 
 /// Folds carries down to 16 bits.
-pub(super) const fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    let [.., high, low] = sum.to_be_bytes();
+pub(super) const fn fold(sum: u64) -> u16 {
+    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let [.., high, low] = ((sum >> 16) + sum).to_be_bytes();
     u16::from_be_bytes([high, low])
 }
 

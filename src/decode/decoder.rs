@@ -88,8 +88,15 @@ impl Decoder {
     /// Reads a packet. Its time also expires fragments.
     pub fn push<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
         self.fragments.expire(packet.time);
-        match self.open(packet) {
-            Ok(Some(segment)) => Decoded::Segment(segment),
+        let (datagram, scope) = match self.open(packet) {
+            Ok(opened) => opened,
+            Err(skip) => return Decoded::Skipped(skip),
+        };
+        let Some(place) = datagram.place else {
+            return transport::open(&datagram, packet, scope);
+        };
+        match self.reassemble(&datagram, place, packet, scope) {
+            Ok(Some(whole)) => transport::open(&whole, packet, scope),
             Ok(None) => Decoded::Fragment,
             Err(skip) => Decoded::Skipped(skip),
         }
@@ -106,25 +113,23 @@ impl Decoder {
         self.fragments.expire_all();
     }
 
-    fn open<'a>(&'a mut self, packet: &Packet<'a>) -> Result<Option<Segment<'a>>, Skip> {
+    fn open<'a>(&mut self, packet: &Packet<'a>) -> Result<(Datagram<'a>, Scope), Skip> {
         let inner = link::open(packet, &self.limits)?;
         let scope = if self.vlan_scope { inner.scope } else { Scope::default() };
         let datagram = ip::open(inner.announced, inner.view, self.limits.max_extension_headers)?;
         self.fragments.counters.fragments_atomic += u64::from(datagram.atomic);
-        match datagram.place {
-            None => transport::open(&datagram, packet, scope).map(Some),
-            Some(place) => self.reassemble(&datagram, place, packet, scope),
-        }
+        Ok((datagram, scope))
     }
 
+    /// Stores a fragment; the whole datagram if that completes it.
     fn reassemble<'a>(
         &'a mut self,
-        datagram: &Datagram<'_>,
+        datagram: &Datagram<'a>,
         place: Place,
         packet: &Packet<'_>,
         scope: Scope,
-    ) -> Result<Option<Segment<'a>>, Skip> {
-        let v6 = datagram.src.is_ipv6();
+    ) -> Result<Option<Datagram<'a>>, Skip> {
+        let v6 = datagram.addresses.is_v6();
         if !v6 && !matches!(datagram.protocol, transport::TCP | transport::AUTHENTICATION) {
             return Err(other_fragment(datagram, place));
         }
@@ -133,8 +138,8 @@ impl Decoder {
         }
         let fragment = Fragment {
             key: Key {
-                src: datagram.src,
-                dst: datagram.dst,
+                src: datagram.addresses.src(),
+                dst: datagram.addresses.dst(),
                 id: place.id,
                 protocol: if v6 { 0 } else { datagram.protocol },
                 scope,
@@ -149,13 +154,13 @@ impl Decoder {
         }
         let Some((protocol, bytes)) = self.fragments.completed() else { return Ok(None) };
         let view = View::new(bytes, bytes.len());
-        let whole = Datagram { protocol, view, place: None, ..*datagram };
-        let whole = ip::walk(whole, self.limits.max_extension_headers)?;
+        let mut whole = Datagram { protocol, view, place: None, ..*datagram };
+        ip::walk(&mut whole, self.limits.max_extension_headers)?;
         if whole.place.is_some() {
             // A fragment within a reassembled datagram: no sender does that.
             return Err(Skip::Malformed(Header::Fragment));
         }
-        transport::open(&whole, packet, scope).map(Some)
+        Ok(Some(whole))
     }
 }
 

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, with the extension headers between them and TCP.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::checksum;
 use super::link::Announced;
@@ -10,9 +10,7 @@ use super::view::View;
 /// An IP packet: a whole datagram, or a fragment of one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Datagram<'a> {
-    pub(super) src: IpAddr,
-    /// The last stop, when a routing header names more than one.
-    pub(super) dst: IpAddr,
+    pub(super) addresses: Addresses<'a>,
     /// Protocol of the first byte in `view`.
     pub(super) protocol: u8,
     /// The payload, without link-layer padding.
@@ -21,6 +19,53 @@ pub(super) struct Datagram<'a> {
     pub(super) place: Option<Place>,
     /// There was a fragment header and yet it is whole (RFC 6946).
     pub(super) atomic: bool,
+}
+
+/// Source and destination, where they stand in the packet: turned into `IpAddr`s only once the
+/// segment is made, as moving those about is what costs most.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Addresses<'a> {
+    V4 {
+        src: &'a [u8; 4],
+        dst: &'a [u8; 4],
+    },
+    /// The destination is the last stop, when a routing header names more than one.
+    V6 {
+        src: &'a [u8; 16],
+        dst: &'a [u8; 16],
+    },
+}
+
+impl Addresses<'_> {
+    pub(super) const fn is_v6(&self) -> bool {
+        matches!(self, Self::V6 { .. })
+    }
+
+    pub(super) fn src(&self) -> IpAddr {
+        match *self {
+            Self::V4 { src, .. } => IpAddr::from(*src),
+            Self::V6 { src, .. } => IpAddr::from(*src),
+        }
+    }
+
+    pub(super) fn dst(&self) -> IpAddr {
+        match *self {
+            Self::V4 { dst, .. } => IpAddr::from(*dst),
+            Self::V6 { dst, .. } => IpAddr::from(*dst),
+        }
+    }
+
+    /// One's complement sum of both, not folded: 32-bit words serve as well as 16-bit ones.
+    pub(super) fn sum(&self) -> u64 {
+        let words = |bytes: &[u8]| -> u64 {
+            let words = bytes.as_chunks().0.iter();
+            words.map(|word| u64::from(u32::from_be_bytes(*word))).sum()
+        };
+        match self {
+            Self::V4 { src, dst } => words(*src) + words(*dst),
+            Self::V6 { src, dst } => words(*src) + words(*dst),
+        }
+    }
 }
 
 /// Where a fragment belongs in its datagram.
@@ -65,6 +110,7 @@ pub(super) fn open(
 
 fn open_v4(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> {
     let (fixed, _) = view.split::<20>(Header::Ipv4)?;
+    let Some((src, dst)) = last_two(fixed) else { return Err(Skip::Malformed(Header::Ipv4)) };
     let header_len = usize::from(fixed[0] & 0x0f) * 4;
     if header_len < fixed.len() {
         return Err(Skip::Malformed(Header::Ipv4));
@@ -87,16 +133,17 @@ fn open_v4(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> 
         offset: usize::from(u16::from_be_bytes([fixed[6] & 0x1f, fixed[7]])) * 8,
         more: fixed[6] & 0x20 != 0,
     };
-    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
-    let datagram = Datagram {
-        src: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
-        dst: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
+    let mut datagram = Datagram {
+        addresses: Addresses::V4 { src, dst },
         protocol: fixed[9],
         view: payload,
         place: (place.more || place.offset != 0).then_some(place),
         atomic: false,
     };
-    if datagram.place.is_none() { walk(datagram, max_extensions) } else { Ok(datagram) }
+    if datagram.place.is_none() {
+        walk(&mut datagram, max_extensions)?;
+    }
+    Ok(datagram)
 }
 
 fn open_v6(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> {
@@ -106,35 +153,35 @@ fn open_v6(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> 
         0 => rest,
         len => rest.limit(len),
     };
-    let (_, addresses) = fixed.split_at(8);
-    let (src, dst) = addresses.split_at(16);
-    let datagram = Datagram {
-        src: address_v6(src),
-        dst: address_v6(dst),
+    let Some((src, dst)) = last_two(fixed) else { return Err(Skip::Malformed(Header::Ipv6)) };
+    let mut datagram = Datagram {
+        addresses: Addresses::V6 { src, dst },
         protocol: fixed[6],
         view: payload,
         place: None,
         atomic: false,
     };
-    walk(datagram, max_extensions)
+    walk(&mut datagram, max_extensions)?;
+    Ok(datagram)
 }
 
-fn address_v6(bytes: &[u8]) -> IpAddr {
-    IpAddr::V6(bytes.first_chunk::<16>().map_or(Ipv6Addr::UNSPECIFIED, |a| Ipv6Addr::from(*a)))
+/// Both addresses, which stand at the end of a fixed header.
+fn last_two<const N: usize>(header: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    let (rest, dst) = header.split_last_chunk()?;
+    Some((rest.last_chunk()?, dst))
 }
 
 /// Walks over extension headers, up to the transport header or the data of a fragment. IPv4 knows
 /// one of them, the authentication header (RFC 4302).
-pub(super) fn walk(datagram: Datagram<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> {
-    let mut datagram = datagram;
-    let v6 = datagram.src.is_ipv6();
+pub(super) fn walk(datagram: &mut Datagram<'_>, max_extensions: usize) -> Result<(), Skip> {
+    let v6 = datagram.addresses.is_v6();
     for _ in 0..=max_extensions {
         let unit = match datagram.protocol {
             header::FRAGMENT if v6 => {
-                let fragment = fragment_header(&mut datagram)?;
+                let fragment = fragment_header(datagram)?;
                 if fragment.more || fragment.offset != 0 {
                     datagram.place = Some(fragment);
-                    return Ok(datagram);
+                    return Ok(());
                 }
                 datagram.atomic = true;
                 continue;
@@ -150,16 +197,17 @@ pub(super) fn walk(datagram: Datagram<'_>, max_extensions: usize) -> Result<Data
             {
                 8
             }
-            _ => return Ok(datagram),
+            _ => return Ok(()),
         };
         let (first, _) = datagram.view.split::<4>(Header::Extension)?;
         // The length field does not count the first 8 bytes.
         let len = usize::from(first[1]) * unit + 8;
         let rest = datagram.view.advance(len, Header::Extension)?;
         if datagram.protocol == header::ROUTING
+            && let Addresses::V6 { dst, .. } = &mut datagram.addresses
             && let Some(last) = last_stop(datagram.view.bytes.get(..len).unwrap_or_default())
         {
-            datagram.dst = last;
+            *dst = last;
         }
         (datagram.protocol, datagram.view) = (first[0], rest);
     }
@@ -180,9 +228,9 @@ fn fragment_header(datagram: &mut Datagram<'_>) -> Result<Place, Skip> {
 
 /// Where a routing header sends the packet in the end; `None` when it is there already. The
 /// checksum covers that address (RFC 8200 section 8.1), and replies come from it.
-fn last_stop(routing: &[u8]) -> Option<IpAddr> {
+fn last_stop(routing: &[u8]) -> Option<&[u8; 16]> {
     let (fixed, stops) = routing.split_first_chunk::<8>()?;
-    let stop = match (fixed[2], fixed[3]) {
+    match (fixed[2], fixed[3]) {
         (_, 0) => None,
         // Source route (RFC 5095 deprecates it): the last address.
         (0, _) => stops.last_chunk::<16>(),
@@ -190,6 +238,5 @@ fn last_stop(routing: &[u8]) -> Option<IpAddr> {
         // section 2) lists them backwards.
         (2 | 4, _) => stops.first_chunk::<16>(),
         _ => None,
-    };
-    stop.map(|address| IpAddr::V6(Ipv6Addr::from(*address)))
+    }
 }

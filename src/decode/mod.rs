@@ -2,6 +2,11 @@
 //!
 //! In: [`Packet`](crate::capture::Packet). Out: [`Decoded`]: a [`Segment`], or the reason why there
 //! is none, which the caller counts; nothing is skipped silently.
+//!
+//! Read: Ethernet II, IEEE 802.3 with SNAP, VLAN tags, Linux cooked captures, BSD loopback and raw
+//! IP; IPv4 with options, IPv6 with extension headers, fragments of both. Tunnels are recognised
+//! and counted by name ([`Tunnel`]), not opened. All UDP that is no tunnel counts as harmless,
+//! QUIC (and so HTTP/3) included: like TLS, it could not be read in any case.
 
 mod checksum;
 mod counters;

@@ -1,12 +1,10 @@
 //! TCP headers (RFC 9293 section 3.1) into segments; the names of everything else that IP carries.
 
-use std::net::IpAddr;
-
 use super::checksum::{fold, sum};
 use super::ip::Datagram;
 use super::skip::{Header, Skip, Tunnel};
 use super::view::View;
-use super::{ChecksumSeed, Segment, SegmentHeader, TcpFlags};
+use super::{ChecksumSeed, Decoded, Segment, SegmentHeader, TcpFlags};
 use crate::capture::Packet;
 use crate::net::{Endpoint, Scope};
 
@@ -16,11 +14,42 @@ pub(super) const TCP: u8 = 6;
 pub(super) const AUTHENTICATION: u8 = 51;
 
 /// Reads what a whole datagram carries.
-pub(super) fn open<'a>(
-    datagram: &Datagram<'a>,
-    packet: &Packet<'_>,
-    scope: Scope,
-) -> Result<Segment<'a>, Skip> {
+pub(super) fn open<'a>(datagram: &Datagram<'a>, packet: &Packet<'_>, scope: Scope) -> Decoded<'a> {
+    let Parts { fixed, header, payload } = match split(datagram) {
+        Ok(parts) => parts,
+        Err(skip) => return Decoded::Skipped(skip),
+    };
+    let [p0, p1, p2, p3, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, ..] =
+        *fixed;
+    let payload_len = datagram.view.wire - usize::from(offset >> 4) * 4;
+    Decoded::Segment(Segment {
+        header: SegmentHeader {
+            packet: packet.index,
+            time: packet.time,
+            src: Endpoint::new(datagram.addresses.src(), u16::from_be_bytes([p0, p1])),
+            dst: Endpoint::new(datagram.addresses.dst(), u16::from_be_bytes([p2, p3])),
+            scope,
+            seq: u32::from_be_bytes([q0, q1, q2, q3]),
+            ack: u32::from_be_bytes([a0, a1, a2, a3]),
+            flags: TcpFlags(flags),
+            window: u16::from_be_bytes([w0, w1]),
+            payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
+            checksum: seed(datagram, header, u16::from_be_bytes([c0, c1])),
+        },
+        payload,
+    })
+}
+
+/// A TCP segment cut up.
+struct Parts<'a> {
+    /// The header without options.
+    fixed: &'a [u8; 20],
+    /// The header with them, as far as captured.
+    header: &'a [u8],
+    payload: &'a [u8],
+}
+
+fn split<'a>(datagram: &Datagram<'a>) -> Result<Parts<'a>, Skip> {
     if datagram.protocol != TCP {
         return Err(other(datagram));
     }
@@ -33,23 +62,7 @@ pub(super) fn open<'a>(
     // With the options cut by the capture nothing is left for the payload, whose length is known
     // all the same.
     let (header, payload) = view.bytes.split_at_checked(header_len).unwrap_or((view.bytes, &[]));
-    let [p0, p1, p2, p3, q0, q1, q2, q3, a0, a1, a2, a3, _, flags, w0, w1, ..] = *fixed;
-    Ok(Segment {
-        header: SegmentHeader {
-            packet: packet.index,
-            time: packet.time,
-            src: Endpoint::new(datagram.src, u16::from_be_bytes([p0, p1])),
-            dst: Endpoint::new(datagram.dst, u16::from_be_bytes([p2, p3])),
-            scope,
-            seq: u32::from_be_bytes([q0, q1, q2, q3]),
-            ack: u32::from_be_bytes([a0, a1, a2, a3]),
-            flags: TcpFlags(flags),
-            window: u16::from_be_bytes([w0, w1]),
-            payload_len: u32::try_from(view.wire - header_len).unwrap_or(u32::MAX),
-            checksum: seed(datagram, header, u16::from_be_bytes([fixed[16], fixed[17]])),
-        },
-        payload,
-    })
+    Ok(Parts { fixed, header, payload })
 }
 
 /// Sums up all but the payload, and recognises what sending hosts leave to the network card.
@@ -58,13 +71,7 @@ pub(super) fn open<'a>(
 /// complemented, over the length of the large segment. Other stacks complement it, leave the
 /// length out of it (large send offload), or leave the field zero.
 fn seed(datagram: &Datagram<'_>, header: &[u8], field: u16) -> ChecksumSeed {
-    let addresses = match (datagram.src, datagram.dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            u64::from(sum(&src.octets())) + u64::from(sum(&dst.octets()))
-        }
-        (src, dst) => u64::from(sum_v6(src)) + u64::from(sum_v6(dst)),
-    };
-    let sizeless = addresses + u64::from(TCP);
+    let sizeless = datagram.addresses.sum() + u64::from(TCP);
     let pseudo = fold(sizeless + datagram.view.wire as u64);
     ChecksumSeed {
         header_sum: fold(u64::from(pseudo) + u64::from(sum(header))),
@@ -73,16 +80,9 @@ fn seed(datagram: &Datagram<'_>, header: &[u8], field: u16) -> ChecksumSeed {
     }
 }
 
-fn sum_v6(address: IpAddr) -> u16 {
-    match address {
-        IpAddr::V4(address) => sum(&address.octets()),
-        IpAddr::V6(address) => sum(&address.octets()),
-    }
-}
-
 /// Why a datagram that is not TCP is skipped.
 pub(super) fn other(datagram: &Datagram<'_>) -> Skip {
-    let tunnel = match (datagram.protocol, datagram.src.is_ipv6()) {
+    let tunnel = match (datagram.protocol, datagram.addresses.is_v6()) {
         (1 | 58, _) => return Skip::Icmp,
         (17, _) => return udp(datagram.view),
         (59, true) => return Skip::NoNextHeader,
