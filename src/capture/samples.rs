@@ -1,0 +1,1 @@
+//! Hand-built captures for tests.
