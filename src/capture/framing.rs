@@ -185,8 +185,8 @@ impl Pcap {
                 ),
             ));
         }
-        if header == [0; 24] {
-            return Err(Fault::corrupt(offset, "a record header of zero bytes only"));
+        if header.first_chunk() == Some(&[0; 16]) {
+            return Err(Fault::corrupt(offset, "a record of zero bytes only"));
         }
         Ok(Some(Record { header, header_bytes: self.record_header_bytes, offset, captured }))
     }

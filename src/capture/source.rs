@@ -201,3 +201,6 @@ fn end(over: &mut bool, fault: Option<Fault>, packets: u64) -> Next<'static> {
     *over = true;
     fault.map_or(Next::End, |fault| Next::Damaged(fault.after(packets)))
 }
+
+#[cfg(test)]
+mod tests;
