@@ -167,3 +167,65 @@ fn class(text: &[char]) -> Option<(Token, &[char])> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, matching, other) in [
+            ("*.pcap", &["a.pcap", "a.b.pcap"][..], &["a.pcapng", ".pcap", "pcap"][..]),
+            ("*", &["a", "-"], &[".hidden"]),
+            (".*", &[".hidden"], &["a"]),
+            ("a?c", &["abc", "aßc"], &["ac", "abbc"]),
+            ("a[0-2x]", &["a0", "a1", "a2", "ax"], &["a3", "a-", "a", "a00"]),
+            ("a[!0-2]", &["a3", "ax"], &["a1", "a"]),
+            ("a[^0]b", &["a1b"], &["a0b"]),
+            ("[]]", &["]"], &["[", "]]"]),
+            ("[a-]", &["a", "-"], &["b"]),
+            ("a[b", &["a[b"], &["ab"]),
+            ("[*]x", &["*x"], &["ax"]),
+            ("*a*b*", &["ab", "xaxbx", "aabb"], &["ba", "a", ""]),
+            ("**", &["a"], &[]),
+            ("", &[""], &["a"]),
+        ] {
+            let parsed = Pattern::parse(OsStr::new(pattern));
+            for name in matching {
+                assert!(parsed.matches(OsStr::new(name)), "{pattern} and {name}");
+            }
+            for name in other {
+                assert!(!parsed.matches(OsStr::new(name)), "{pattern} and {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_stars_end_soon() {
+        let pattern = Pattern::parse(OsStr::new(&"*a".repeat(200)));
+        assert!(!pattern.matches(OsStr::new(&"a".repeat(199))));
+        assert!(pattern.matches(OsStr::new(&"a".repeat(200))));
+    }
+
+    #[test]
+    fn patterns_expand_in_any_component() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in ["day1/a.pcap", "day2/a.pcap", "day2/b.pcap", "night/a.pcap", "day3"] {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        for (pattern, expected) in [
+            ("day*/a.pcap", &["day1/a.pcap", "day2/a.pcap"][..]),
+            ("*/b.*", &["day2/b.pcap"]),
+            ("day[12]/../night/?.pcap", &["day1/../night/a.pcap", "day2/../night/a.pcap"]),
+            ("da?3", &["day3"]),
+            ("*/c.pcap", &[]),
+        ] {
+            let found = expand(&directory.path().join(pattern)).unwrap();
+            let expected: Vec<_> =
+                expected.iter().map(|path| directory.path().join(path)).collect();
+            assert_eq!(found, expected, "{pattern}");
+        }
+    }
+}

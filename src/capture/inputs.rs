@@ -209,3 +209,112 @@ fn is_capture_name(path: &Path) -> bool {
     let unpacked = if ends(path, &PACKED) { path.with_extension("") } else { path.to_owned() };
     !hidden && ends(&unpacked, &ENDINGS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with empty files of these names.
+    fn directory(names: &[&str]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        directory
+    }
+
+    /// The names under the directory that arguments under it expand to.
+    fn expanded(directory: &Path, arguments: &[&str]) -> Result<Vec<String>, InputError> {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|name| if *name == "-" { "-".into() } else { directory.join(name) })
+            .collect();
+        let inputs = expand(&arguments)?;
+        let name = |input: &Input| match input.path() {
+            Some(path) => path.strip_prefix(directory).unwrap().display().to_string(),
+            None => input.to_string(),
+        };
+        Ok(inputs.iter().map(name).collect())
+    }
+
+    #[test]
+    fn arguments_expand_in_order_and_once() {
+        let files = directory(&[
+            "b.pcap",
+            "a.pcapng",
+            "c.CAP",
+            "d.dmp.gz",
+            "e.pcap.zst",
+            "f.json",
+            "g.gz",
+            "h.pcap.bz2",
+            ".pcap",
+            ".i.pcap",
+            "pcap",
+            "sub/j.pcap",
+            "sub/k.txt",
+            "sub/folder.pcap/l.pcap",
+            "x[1].pcap",
+        ]);
+        let whole = ["a.pcapng", "b.pcap", "c.CAP", "d.dmp.gz", "e.pcap.zst", "x[1].pcap"];
+        for (arguments, expected) in [
+            (&[""][..], &whole[..]),
+            (&["sub"], &["sub/j.pcap"]),
+            (&["f.json"], &["f.json"]),
+            (&["b.pcap", "a.pcapng"], &["b.pcap", "a.pcapng"]),
+            (&["*.pcap"], &["b.pcap", "x[1].pcap"]),
+            (&["x[1].pcap"], &["x[1].pcap"]),
+            (&["s*"], &["sub/j.pcap"]),
+            (&["s?b/*"], &["sub/folder.pcap/l.pcap", "sub/j.pcap", "sub/k.txt"]),
+            (&["b.pcap", "*.pcap", "sub/../b.pcap"], &["b.pcap", "x[1].pcap"]),
+            (&["-", "b.pcap", "-"], &["standard input", "b.pcap"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(expanded(files.path(), arguments).unwrap(), expected, "{arguments:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_is_the_same_file() {
+        let files = directory(&["a.pcap"]);
+        std::os::unix::fs::symlink(files.path().join("a.pcap"), files.path().join("b.pcap"))
+            .unwrap();
+        assert_eq!(expanded(files.path(), &["."]).unwrap(), ["a.pcap"]);
+        assert_eq!(expanded(files.path(), &["b.pcap", "a.pcap"]).unwrap(), ["b.pcap"]);
+    }
+
+    #[test]
+    fn errors_say_what_where_and_what_to_do() {
+        let files = directory(&["empty/readme", "a.pcap"]);
+        for (argument, expected) in [
+            ("none.pcap", "none.pcap: no such file or directory; check the path"),
+            ("empty", "empty: no capture files in this directory; files named .pcap"),
+            ("*.cap", "*.cap: no file matches this pattern"),
+            ("none/*.pcap", "none/*.pcap: no file matches this pattern"),
+            ("emp*", "emp*: no file matches this pattern"),
+            ("a.pcap/b", "a.pcap/b: cannot be read: Not a directory"),
+        ] {
+            let error = expanded(files.path(), &[argument]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn size_is_that_of_a_regular_file() {
+        let files = directory(&[]);
+        fs::write(files.path().join("a.pcap"), b"12345").unwrap();
+        assert_eq!(Input::file(files.path().join("a.pcap")).size(), Some(5));
+        assert_eq!(Input::file(files.path()).size(), None);
+        assert_eq!(Input::stdin().size(), None);
+    }
+
+    #[test]
+    fn denied_files_are_told_apart() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = InputError::of(Path::new("a.pcap"), denied).to_string();
+        assert_eq!(error, "a.pcap: permission denied; make it readable for this user");
+    }
+}

@@ -12,7 +12,7 @@ use super::direct::{Direct, Step};
 use super::framing::{Format, Pcap};
 use super::inputs::Input;
 use super::open_error::{OpenError, OpenProblem};
-use super::pcapng::{Block, Load, Pcapng, Resolution};
+use super::pcapng::{Block, Interface, Load, Pcapng, Resolution};
 use super::piped::{Opened, Piped, unknown};
 use super::{Limits, LinkType};
 use crate::time::Timestamp;
@@ -156,18 +156,16 @@ impl Source {
         }
     }
 
-    /// libpcap by itself wants an interface first, and counts binary fractions in 64 bits only.
+    /// Looks at the blocks before the first packet, where most files describe all interfaces.
     fn open_pcapng(mut file: File, limits: &Limits) -> Result<Self, OpenProblem> {
         let mut stream = ByteStream::new(&file);
         let (mut framing, mut body) = (Pcapng::new(limits), Vec::new());
-        while let Ok(Some(Block::Other)) = framing.next_block(&mut stream, Load::Head, &mut body) {}
-        let readable = framing
-            .interfaces()
-            .first()
-            .filter(|interface| !matches!(interface.resolution, Resolution::Binary(35..)));
-        if let Some(interface) = readable {
+        while let Ok(Some(Block::Interface | Block::Other)) =
+            framing.next_block(&mut stream, Load::Head, &mut body)
+        {}
+        if let Some(link) = common_link(framing.interfaces()) {
             let again = file.try_clone().map_err(OpenProblem::Io)?;
-            if let Ok(direct) = Direct::open(again, Format::Pcapng, interface.link) {
+            if let Ok(direct) = Direct::open(again, Format::Pcapng, link) {
                 return Ok(Self { direct: Some(direct), ..Self::empty(limits) });
             }
         }
@@ -186,6 +184,16 @@ impl Source {
     fn empty(limits: &Limits) -> Self {
         Self { direct: None, piped: None, early: None, over: false, packets: 0, limits: *limits }
     }
+}
+
+/// The link type of interfaces that libpcap reads by itself. Finer binary fractions of a second
+/// than these overflow in it, without an error.
+fn common_link(interfaces: &[Interface]) -> Option<LinkType> {
+    let link = interfaces.first()?.link;
+    let readable = |interface: &Interface| {
+        interface.link == link && !matches!(interface.resolution, Resolution::Binary(35..))
+    };
+    interfaces.iter().all(readable).then_some(link)
 }
 
 /// Reads a file from its start through a feed, behind the packets that were delivered.
