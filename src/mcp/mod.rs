@@ -3,6 +3,11 @@
 //! In: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s. Out:
 //! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
 
+pub mod jcs;
+pub mod json;
+pub mod jsonrpc;
+pub mod methods;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
