@@ -92,9 +92,9 @@ fn shortest_digits(value: f64) -> Option<(String, i32)> {
 /// A value, its scalars already in canonical form.
 enum Node {
     Leaf(String),
-    Array(Vec<Node>),
+    Array(Vec<Self>),
     /// Keys as UTF-16, by which they are ordered (RFC 8785 section 3.2.3).
-    Object(Vec<(Vec<u16>, Node)>),
+    Object(Vec<(Vec<u16>, Self)>),
 }
 
 impl Node {
@@ -415,10 +415,7 @@ mod tests {
 
     #[test]
     fn digest_is_sha_256_in_hex() {
-        assert_eq!(
-            digest(""),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
+        assert_eq!(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 
     proptest! {

@@ -293,6 +293,10 @@ impl Scanner {
         visitor: &mut V,
     ) -> Result<(), Halt> {
         let in_object = self.kinds & 1 == 1;
+        if self.state == State::ValueOrEnd && byte != b']' {
+            return self.begin(byte, input, visitor);
+        }
+        input.advance(1);
         self.state = match (self.state, byte) {
             (State::KeyOrEnd | State::Key, b'"') => {
                 self.text.start(MAX_KEY_BYTES);
@@ -301,15 +305,11 @@ impl Scanner {
             (State::Colon, b':') => State::Value,
             (State::CommaOrEnd, b',') if in_object => State::Key,
             (State::CommaOrEnd, b',') => State::Value,
-            (State::KeyOrEnd, b'}') | (State::ValueOrEnd, b']') => {
-                return Ok(self.close(input, visitor));
-            }
-            (State::CommaOrEnd, b'}') if in_object => return Ok(self.close(input, visitor)),
-            (State::CommaOrEnd, b']') if !in_object => return Ok(self.close(input, visitor)),
-            (State::ValueOrEnd, _) => return self.begin(byte, input, visitor),
+            (State::KeyOrEnd, b'}') | (State::ValueOrEnd, b']') => self.close(input, visitor),
+            (State::CommaOrEnd, b'}') if in_object => self.close(input, visitor),
+            (State::CommaOrEnd, b']') if !in_object => self.close(input, visitor),
             _ => return Err(Halt::Malformed),
         };
-        input.advance(1);
         Ok(())
     }
 
@@ -364,18 +364,23 @@ impl Scanner {
         Ok(())
     }
 
-    /// Closes the innermost entered container, whose bracket is the next byte.
-    fn close<V: Visitor>(&mut self, input: &mut Input<'_>, visitor: &mut V) {
-        input.advance(1);
+    /// Closes the innermost entered container, whose bracket was just read.
+    fn close<V: Visitor>(&mut self, input: &mut Input<'_>, visitor: &mut V) -> State {
         self.depth -= 1;
         self.kinds >>= 1;
-        self.ended(Ended::Container, input, visitor);
+        self.ended(Ended::Container, input, visitor)
     }
 
-    fn ended<V: Visitor>(&mut self, ended: Ended<'_>, input: &mut Input<'_>, visitor: &mut V) {
+    /// Reports the end of a value, just before what is left of the input.
+    fn ended<V: Visitor>(
+        &mut self,
+        ended: Ended<'_>,
+        input: &mut Input<'_>,
+        visitor: &mut V,
+    ) -> State {
         let recorded = self.recorder.finish(self.depth, input);
         visitor.end(ended, recorded, input.offset());
-        self.state = if self.depth == 0 { State::Done } else { State::CommaOrEnd };
+        if self.depth == 0 { State::Done } else { State::CommaOrEnd }
     }
 
     fn skipped<V: Visitor>(&mut self, input: &mut Input<'_>, visitor: &mut V) -> Result<(), Halt> {
@@ -387,7 +392,7 @@ impl Scanner {
             Skipped::More => input.rest = &[],
             Skipped::Closed(used) => {
                 input.advance(used);
-                self.ended(Ended::Skipped, input, visitor);
+                self.state = self.ended(Ended::Skipped, input, visitor);
             }
             Skipped::Malformed => return Err(Halt::Malformed),
         }
@@ -410,7 +415,7 @@ impl Scanner {
                 let quote = input.rest.get(at) == Some(&b'"');
                 input.advance(at + 1);
                 if quote {
-                    self.ended(Ended::Skipped, input, visitor);
+                    self.state = self.ended(Ended::Skipped, input, visitor);
                 } else {
                     self.state = State::InSkippedString(true);
                 }

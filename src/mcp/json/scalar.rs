@@ -45,11 +45,7 @@ impl Scalar {
     pub(super) fn is_complete(self) -> bool {
         matches!(
             self,
-            Self::Literal([])
-                | Self::Zero
-                | Self::Integer
-                | Self::Fraction
-                | Self::ExponentDigits
+            Self::Literal([]) | Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits
         )
     }
 }

@@ -246,7 +246,7 @@ mod tests {
         ];
         for &(literal, max, expected) in cases {
             let expected = expected.map(|(text, cut, control)| (text.to_owned(), cut, control));
-            for at in (0..=literal.len()).filter(|&at| at <= literal.len()) {
+            for at in 0..=literal.len() {
                 assert_eq!(decode(literal, max, at), expected, "{literal} cut at {at}");
             }
         }
