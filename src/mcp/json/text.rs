@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn decodes_alike_wherever_it_is_cut() {
-        let cases: &[(&str, usize, Option<(&str, bool, bool)>)] = &[
+        let cases = [
             (r#"""#, 9, Some(("", false, false))),
             (r#"plain""#, 9, Some(("plain", false, false))),
             (r#"tools\/call""#, 99, Some(("tools/call", false, false))),
@@ -244,8 +244,9 @@ mod tests {
             (r#"\u00g0""#, 9, None),
             (r#"\u00""#, 9, None),
         ];
-        for &(literal, max, expected) in cases {
-            let expected = expected.map(|(text, cut, control)| (text.to_owned(), cut, control));
+        for (literal, max, expected) in cases {
+            let expected =
+                expected.map(|(text, cut, control): (&str, _, _)| (text.to_owned(), cut, control));
             for at in 0..=literal.len() {
                 assert_eq!(decode(literal, max, at), expected, "{literal} cut at {at}");
             }

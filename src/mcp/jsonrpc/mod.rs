@@ -11,6 +11,11 @@ mod extract;
 mod session;
 mod slot;
 
+#[cfg(any(test, fuzzing))]
+mod reference;
+#[cfg(test)]
+mod tests;
+
 use super::json::{Progress, Scanner};
 use crate::observation::Message;
 
@@ -223,16 +228,17 @@ impl Reader {
     }
 }
 
-/// For a fuzzer: whole and split parses agree, and so does a plain extractor on what both accept.
+/// For a fuzzer: whole and split parses agree, and so does a plain extractor on what it accepts.
+///
+/// # Panics
+///
+/// When they do not.
 #[cfg(fuzzing)]
-#[allow(clippy::panic, missing_docs)]
 pub fn fuzz(data: &[u8]) {
-    let (size, text) = data.split_first().map_or((1, data), |(size, text)| (*size as usize, text));
+    let Some((&size, text)) = data.split_first() else { return };
     let whole = reference::items(text, usize::MAX);
-    let split = reference::items(text, size.max(1));
-    assert!(whole == split, "whole {whole:?}\nsplit {split:?}");
+    assert_eq!(whole, reference::items(text, usize::from(size).max(1)), "split by {size}");
     if let Some(expected) = reference::messages(text) {
-        let found = reference::outlines(&whole);
-        assert!(found == expected, "found {found:?}\nexpected {expected:?}");
+        assert_eq!(reference::outlines(&whole), expected);
     }
 }
