@@ -5,6 +5,8 @@
 //! wanted: a lone surrogate is written as a `\udxxx` escape, a number beyond the doubles as it is
 //! spelled. Of equal keys the last one wins.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use super::json::MAX_DEPTH;
@@ -12,7 +14,7 @@ use super::json::MAX_DEPTH;
 /// The canonical form of one JSON text; `None` when it is not JSON (RFC 8259), or nested deeper
 /// than [`MAX_DEPTH`]. Invalid UTF-8 is read as U+FFFD, raw control characters as their escapes.
 ///
-/// Memory: some 40 bytes per value and a copy of the text, while it runs.
+/// Memory: some 60 bytes per value and two copies of the text, while it runs.
 #[must_use]
 pub fn canonical(text: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(text);
@@ -90,14 +92,40 @@ fn shortest_digits(value: f64) -> Option<(String, i32)> {
 }
 
 /// A value, its scalars already in canonical form.
-enum Node {
-    Leaf(String),
+enum Node<'a> {
+    Leaf(Cow<'a, str>),
     Array(Vec<Self>),
-    /// Keys as UTF-16, by which they are ordered (RFC 8785 section 3.2.3).
-    Object(Vec<(Vec<u16>, Self)>),
+    Object(Vec<(Key<'a>, Self)>),
 }
 
-impl Node {
+/// A decoded key.
+enum Key<'a> {
+    /// Its literal holds no escape, and needs none.
+    Plain(&'a str),
+    /// UTF-16 code units, lone surrogates included.
+    Units(Vec<u16>),
+}
+
+impl Key<'_> {
+    /// The order of RFC 8785 section 3.2.3: by UTF-16 code units.
+    fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Plain(a), Self::Plain(b)) => a.encode_utf16().cmp(b.encode_utf16()),
+            (Self::Plain(a), Self::Units(b)) => a.encode_utf16().cmp(b.iter().copied()),
+            (Self::Units(a), Self::Plain(b)) => a.iter().copied().cmp(b.encode_utf16()),
+            (Self::Units(a), Self::Units(b)) => a.cmp(b),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Plain(text) => out.extend(["\"", text, "\""]),
+            Self::Units(units) => write_string(units, out),
+        }
+    }
+}
+
+impl Node<'_> {
     fn write(&self, out: &mut String) {
         match self {
             Self::Leaf(text) => out.push_str(text),
@@ -117,7 +145,7 @@ impl Node {
                     if index > 0 {
                         out.push(',');
                     }
-                    write_string(key, out);
+                    key.write(out);
                     out.push(':');
                     value.write(out);
                 }
@@ -180,17 +208,17 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn value(&mut self, depth: u32) -> Option<Node> {
+    fn value(&mut self, depth: u32) -> Option<Node<'a>> {
         self.blanks();
         match self.peek()? {
             b'{' => self.object(depth.checked_sub(1)?),
             b'[' => self.array(depth.checked_sub(1)?),
-            b'"' => self.string_leaf().map(Node::Leaf),
+            b'"' => self.string().map(Node::Leaf),
             _ => self.scalar().map(Node::Leaf),
         }
     }
 
-    fn array(&mut self, depth: u32) -> Option<Node> {
+    fn array(&mut self, depth: u32) -> Option<Node<'a>> {
         self.at += 1;
         let mut items = Vec::new();
         if self.take(b']') {
@@ -205,15 +233,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn object(&mut self, depth: u32) -> Option<Node> {
+    fn object(&mut self, depth: u32) -> Option<Node<'a>> {
         self.at += 1;
-        let mut members: Vec<(Vec<u16>, Node)> = Vec::new();
+        let mut members: Vec<(Key<'a>, Node<'a>)> = Vec::new();
         if self.take(b'}') {
             return Some(Node::Object(members));
         }
         loop {
             self.blanks();
-            let key = self.units()?;
+            let key = self.key()?;
             self.take(b':').then_some(())?;
             members.push((key, self.value(depth)?));
             if self.take(b'}') {
@@ -223,24 +251,40 @@ impl<'a> Parser<'a> {
         }
         // The sort is stable: reversed first, the last of equal keys leads and is kept.
         members.reverse();
-        members.sort_by(|a, b| a.0.cmp(&b.0));
-        members.dedup_by(|later, kept| later.0 == kept.0);
+        members.sort_by(|a, b| a.0.order(&b.0));
+        members.dedup_by(|later, kept| later.0.order(&kept.0) == Ordering::Equal);
         Some(Node::Object(members))
     }
 
-    /// A string in canonical form.
-    fn string_leaf(&mut self) -> Option<String> {
+    /// A literal that is canonical as it stands, quotes included, if it is one.
+    fn plain(&mut self) -> Option<&'a str> {
         let literal = self.rest();
-        let plain = literal.iter().skip(1).position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-        if let Some(len) = plain.filter(|&len| literal.get(len + 1) == Some(&b'"')) {
-            let text = self.text.get(self.at..self.at + len + 2)?;
-            self.at += len + 2;
-            return Some(text.to_owned());
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let len = literal.get(1..)?.iter().position(special)?;
+        if (literal.first(), literal.get(len + 1)) != (Some(&b'"'), Some(&b'"')) {
+            return None;
+        }
+        let text = self.text.get(self.at..self.at + len + 2)?;
+        self.at += text.len();
+        Some(text)
+    }
+
+    fn key(&mut self) -> Option<Key<'a>> {
+        match self.plain() {
+            Some(literal) => literal.get(1..literal.len() - 1).map(Key::Plain),
+            None => self.units().map(Key::Units),
+        }
+    }
+
+    /// A string in canonical form.
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        if let Some(literal) = self.plain() {
+            return Some(literal.into());
         }
         let units = self.units()?;
         let mut out = String::with_capacity(units.len() + 2);
         write_string(&units, &mut out);
-        Some(out)
+        Some(out.into())
     }
 
     /// A string as UTF-16 code units, lone surrogates included.
@@ -276,7 +320,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn scalar(&mut self) -> Option<String> {
+    fn scalar(&mut self) -> Option<Cow<'a, str>> {
         let stop = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
         let rest = self.rest();
         let len = rest.iter().position(stop).unwrap_or(rest.len());
@@ -286,10 +330,10 @@ impl<'a> Parser<'a> {
         }
         self.at += len;
         if matches!(text, "true" | "false" | "null") {
-            return Some(text.to_owned());
+            return Some(text.into());
         }
         let value: f64 = text.parse().ok()?;
-        Some(number(value).unwrap_or_else(|| text.to_owned()))
+        Some(number(value).map_or_else(|| text.into(), Into::into))
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_BODY_KEYS: usize = 32;
 const MAX_BODY_KEY_BYTES: usize = 64;
 const MAX_META_KEYS: usize = 32;
 const MAX_INPUT_REQUESTS: usize = 32;
-/// Keys of the top level beyond the known ones that are watched for repetition.
+/// Keys of the top level, besides the known ones, that are watched for repetition.
 const MAX_OTHER_KEYS: usize = 32;
 
 /// Keys of the top level that mean something.
@@ -162,8 +162,18 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(start: u64, batched: bool) -> Self {
-        Self { start, batched, ..Self::default() }
+    /// Begins another message. Most objects of ordinary JSON have at most an `id` in common with
+    /// a message, and little to forget.
+    pub(super) fn restart(&mut self, start: u64, batched: bool) {
+        if self.seen & !(1 << TopKey::Id as u8) == 0 {
+            (self.has_id, self.id, self.seen) = (false, None, 0);
+            self.others.clear();
+            self.duplicate_keys = false;
+            self.oddities.clear();
+        } else {
+            *self = Self::default();
+        }
+        (self.start, self.batched) = (start, batched);
     }
 
     /// Notes an oddity, once.
@@ -176,10 +186,9 @@ impl Draft {
     /// Notes a key of the top level.
     pub(super) fn see(&mut self, known: Option<TopKey>, key: &[u8]) {
         let Some(known) = known else {
-            let hash = fnv(key);
-            if self.others.contains(&hash) {
-                self.duplicate_keys = true;
-            } else if self.others.len() < MAX_OTHER_KEYS {
+            if self.others.len() < MAX_OTHER_KEYS {
+                let hash = fnv(key);
+                self.duplicate_keys |= self.others.contains(&hash);
                 self.others.push(hash);
             }
             return;

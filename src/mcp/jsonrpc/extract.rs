@@ -88,11 +88,7 @@ impl Extractor {
 
     /// An object that may be a message begins.
     pub(super) fn enter_message(&mut self, batched: bool, start: u64) -> Order {
-        let fresh = Draft::new(start, batched);
-        match &mut self.draft {
-            Some(draft) => **draft = fresh,
-            None => self.draft = Some(Box::new(fresh)),
-        }
+        self.draft.get_or_insert_default().restart(start, batched);
         self.enter(Place::Message)
     }
 
