@@ -3,11 +3,18 @@
 //! In: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s. Out:
 //! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
 
+mod body;
 mod head;
 pub mod inventory;
+pub mod jcs;
+pub mod json;
+pub mod jsonrpc;
 pub mod methods;
+mod tap;
 
 use std::net::IpAddr;
+
+pub use tap::{Counters as TapCounters, FlowState, Limits as TapLimits, Tap};
 
 use serde::{Deserialize, Serialize};
 
