@@ -1,1 +1,88 @@
 //! Rule matches and verdicts into findings: identity, windows, masking. Sans-IO.
+//!
+//! Every hit of a rule is a [`Draft`]; [`Findings`] rolls the hits of one rule on one server by
+//! one client within one window into one [`Finding`].
+
+mod collector;
+mod community_id;
+mod masking;
+
+pub use collector::{Draft, Findings, Limits, Recorded};
+pub use community_id::community_id;
+pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::exchange::Visibility;
+use crate::mcp::Evidence;
+use crate::net::Endpoint;
+use crate::rules::{RuleInfo, Severity};
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+
+/// A five-tuple whose client and server are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowTuple {
+    /// Client.
+    pub client: Endpoint,
+    /// Server.
+    pub server: Endpoint,
+    /// IP protocol number; 6 for TCP.
+    pub protocol: u8,
+}
+
+/// A packet as Wireshark names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PacketRef {
+    /// The capture file.
+    pub file: Arc<str>,
+    /// Number in the file, from 1: `frame.number`.
+    pub number: u64,
+}
+
+/// From the index of a packet over the whole run to its file and number.
+pub trait PacketNames {
+    /// The name of a packet; `None` when it came from no file.
+    fn name(&self, packet: u64) -> Option<PacketRef>;
+}
+
+/// What somebody should look at: all hits of one rule on one server by one client within one
+/// window. Text is masked; it may still hold control characters, which each output escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// 32 hex digits: the same capture gives the same ids.
+    pub id: String,
+    /// The rule.
+    pub rule: Arc<RuleInfo>,
+    /// Highest severity of the hits.
+    pub severity: Severity,
+    /// Best evidence of the hits.
+    pub evidence: Evidence,
+    /// Verdict of the hits with the best evidence; the worst of those.
+    pub verdict: Verdict,
+    /// Key of the server.
+    pub server_key: String,
+    /// Server of the first hit.
+    pub server: Endpoint,
+    /// The client.
+    pub client: IpAddr,
+    /// What the source showed of the first hit.
+    pub visibility: Visibility,
+    /// What happened, as the first hit of the highest severity tells it.
+    pub text: String,
+    /// Excerpts of the first hit: name and masked value.
+    pub excerpt: Vec<(String, String)>,
+    /// Number of hits.
+    pub count: u64,
+    /// Time of the first hit.
+    pub first_seen: Timestamp,
+    /// Time of the last hit.
+    pub last_seen: Timestamp,
+    /// Index over the whole run of the packet of the first hit.
+    pub first_packet: u64,
+    /// Distinct five-tuples, in the order seen; bounded.
+    pub flows: Vec<FlowTuple>,
+    /// Distinct packets, in the order seen; bounded.
+    pub packets: Vec<PacketRef>,
+}

@@ -1,1 +1,10 @@
 //! Findings and other events to the outside: NDJSON, SARIF, JUnit, the terminal. An I/O edge.
+
+pub mod event;
+pub mod junit;
+pub mod ndjson;
+mod printable;
+pub mod report;
+pub mod sarif;
+
+pub use printable::printable;

@@ -1,0 +1,288 @@
+//! Rolls hits into findings.
+
+use std::fmt::Write as _;
+use std::hash::{Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+
+use super::masking::{MAX_OUTPUT_CHARS, mask, mask_value};
+use super::{Finding, FlowTuple, PacketNames};
+use crate::exchange::Visibility;
+use crate::flow::At;
+use crate::mcp::Evidence;
+use crate::net::Endpoint;
+use crate::rules::{RuleInfo, Severity};
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+
+/// One hit of a rule.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The rule.
+    pub rule: Arc<RuleInfo>,
+    /// Severity of this hit.
+    pub severity: Severity,
+    /// Key of the server.
+    pub server_key: String,
+    /// Server.
+    pub server: Endpoint,
+    /// Client.
+    pub client: IpAddr,
+    /// How sure it is that the server speaks MCP.
+    pub evidence: Evidence,
+    /// Verdict on this client's use of the server.
+    pub verdict: Verdict,
+    /// The packet.
+    pub at: At,
+    /// The flow.
+    pub flow: FlowTuple,
+    /// What happened, one line; masked here.
+    pub text: String,
+    /// Names and values of what the rule wants to show; masked here.
+    pub excerpt: Vec<(String, String)>,
+    /// What the source shows.
+    pub visibility: Visibility,
+}
+
+/// Bounds. Worst-case memory: `max_findings` × (`max_excerpts` × 2.4 KiB + 4 KiB), which at the
+/// defaults is reached only by rules that quote sixteen full excerpts each time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Hits that come so long after the first of a finding, in packet time, begin a new one.
+    pub window: Duration,
+    /// So many findings are kept; hits that would begin another are counted and dropped.
+    pub max_findings: usize,
+    /// So many distinct five-tuples are kept per finding, the first ones.
+    pub max_flows: usize,
+    /// So many distinct packets are kept per finding, the first ones.
+    pub max_packets: usize,
+    /// So many excerpts are kept per finding, the first ones; each of at most 512 characters.
+    pub max_excerpts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(3600),
+            max_findings: 100_000,
+            max_flows: 8,
+            max_packets: 16,
+            max_excerpts: 16,
+        }
+    }
+}
+
+/// What became of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It began a finding.
+    New,
+    /// It was added to one.
+    Repeated,
+    /// There is no room for another finding.
+    Dropped,
+}
+
+/// What makes hits the same: rule, server and client.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    rule: Arc<str>,
+    server_key: Arc<str>,
+    client: IpAddr,
+}
+
+/// The same, borrowed: must hash as [`Identity`] does.
+#[derive(Hash)]
+struct IdentityRef<'a> {
+    rule: &'a str,
+    server_key: &'a str,
+    client: IpAddr,
+}
+
+impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
+    fn equivalent(&self, key: &Identity) -> bool {
+        *self.rule == *key.rule && *self.server_key == *key.server_key && self.client == key.client
+    }
+}
+
+/// A finding in the making.
+#[derive(Debug)]
+struct Open {
+    finding: Finding,
+    window_start: Timestamp,
+    packets: Vec<u64>,
+}
+
+/// Collects hits.
+#[derive(Debug)]
+pub struct Findings {
+    limits: Limits,
+    /// All findings, in the order they began.
+    open: Vec<Open>,
+    /// The latest finding of each identity.
+    latest: hashbrown::HashMap<Identity, usize, RandomState>,
+    dropped: u64,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Findings {
+    /// An empty collection.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let latest = hashbrown::HashMap::with_hasher(RandomState::new());
+        Self { limits, open: Vec::new(), latest, dropped: 0 }
+    }
+
+    /// Number of findings so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Hits dropped because there was no room for their finding.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Takes a hit. A hit within the window of its finding is counted there; also one from before
+    /// the window, when the clock of the capture stepped back.
+    pub fn record(&mut self, draft: Draft) -> Recorded {
+        let identity = IdentityRef {
+            rule: &draft.rule.id,
+            server_key: &draft.server_key,
+            client: draft.client,
+        };
+        let known = self.latest.get(&identity).copied();
+        if let Some(open) = known.and_then(|index| self.open.get_mut(index))
+            && draft.at.time.since(open.window_start) < self.limits.window
+        {
+            open.add(draft, &self.limits);
+            return Recorded::Repeated;
+        }
+        if self.open.len() >= self.limits.max_findings {
+            self.dropped = self.dropped.saturating_add(1);
+            return Recorded::Dropped;
+        }
+        let identity = Identity {
+            rule: draft.rule.id.as_str().into(),
+            server_key: draft.server_key.as_str().into(),
+            client: draft.client,
+        };
+        self.latest.insert(identity, self.open.len());
+        self.open.push(Open::begin(draft, &self.limits));
+        Recorded::New
+    }
+
+    /// The findings, in the order of their first packets, then of rule id, server key and client.
+    #[must_use]
+    pub fn finish(self, names: &dyn PacketNames) -> Vec<Finding> {
+        let mut findings: Vec<Finding> =
+            self.open.into_iter().map(|open| open.finish(names)).collect();
+        findings.sort_by(|a, b| {
+            let key = |f: &Finding| (f.first_packet, f.client, f.first_seen);
+            let texts = |f: &Finding| (f.rule.id.clone(), f.server_key.clone());
+            key(a).0.cmp(&key(b).0).then_with(|| texts(a).cmp(&texts(b))).then(key(a).cmp(&key(b)))
+        });
+        findings
+    }
+}
+
+impl Open {
+    fn begin(draft: Draft, limits: &Limits) -> Self {
+        let At { packet, time } = draft.at;
+        let excerpt = draft
+            .excerpt
+            .into_iter()
+            .take(limits.max_excerpts)
+            .map(|(name, value)| {
+                let value = mask_value(&name, &value);
+                (name.chars().take(MAX_OUTPUT_CHARS).collect(), value)
+            })
+            .collect();
+        let finding = Finding {
+            id: id(&draft.rule.id, &draft.server_key, draft.client, time),
+            rule: draft.rule,
+            severity: draft.severity,
+            evidence: draft.evidence,
+            verdict: draft.verdict,
+            server_key: draft.server_key,
+            server: draft.server,
+            client: draft.client,
+            visibility: draft.visibility,
+            text: mask(&draft.text),
+            excerpt,
+            count: 1,
+            first_seen: time,
+            last_seen: time,
+            first_packet: packet,
+            flows: if limits.max_flows > 0 { vec![draft.flow] } else { Vec::new() },
+            packets: Vec::new(),
+        };
+        let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
+        Self { finding, window_start: time, packets }
+    }
+
+    fn add(&mut self, draft: Draft, limits: &Limits) {
+        let finding = &mut self.finding;
+        let At { packet, time } = draft.at;
+        finding.count = finding.count.saturating_add(1);
+        finding.first_seen = finding.first_seen.min(time);
+        finding.last_seen = finding.last_seen.max(time);
+        finding.first_packet = finding.first_packet.min(packet);
+        if draft.severity > finding.severity {
+            finding.severity = draft.severity;
+            finding.text = mask(&draft.text);
+        }
+        if draft.evidence > finding.evidence {
+            finding.evidence = draft.evidence;
+            finding.verdict = draft.verdict;
+        } else if draft.evidence == finding.evidence {
+            finding.verdict = finding.verdict.max(draft.verdict);
+        }
+        if finding.flows.len() < limits.max_flows && !finding.flows.contains(&draft.flow) {
+            finding.flows.push(draft.flow);
+        }
+        if self.packets.len() < limits.max_packets && !self.packets.contains(&packet) {
+            self.packets.push(packet);
+        }
+    }
+
+    fn finish(mut self, names: &dyn PacketNames) -> Finding {
+        self.finding.packets = self.packets.iter().filter_map(|p| names.name(*p)).collect();
+        self.finding
+    }
+}
+
+/// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
+/// Lengths keep the parts apart.
+fn id(rule: &str, server_key: &str, client: IpAddr, window_start: Timestamp) -> String {
+    let mut hash = Context::new(&SHA256);
+    let client = client.to_string();
+    let start = window_start.as_nanos().to_string();
+    for part in [rule, server_key, client.as_str(), start.as_str()] {
+        hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finish().as_ref().iter().take(16).fold(String::with_capacity(32), |mut out, byte| {
+        _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests;

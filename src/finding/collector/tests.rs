@@ -1,0 +1,194 @@
+use super::super::{MASK, PacketRef};
+use super::*;
+use crate::rules::{Lane, Status};
+
+struct TwoFiles;
+
+impl PacketNames for TwoFiles {
+    fn name(&self, packet: u64) -> Option<PacketRef> {
+        let (file, number) =
+            if packet < 100 { ("a.pcap", packet + 1) } else { ("b.pcap", packet - 99) };
+        Some(PacketRef { file: file.into(), number })
+    }
+}
+
+fn rule(id: &str) -> Arc<RuleInfo> {
+    Arc::new(RuleInfo {
+        id: id.to_owned(),
+        rev: 1,
+        title: "Unapproved server".to_owned(),
+        status: Status::Stable,
+        lane: Lane::Alert,
+        severity: Severity::Medium,
+        confidence: 90,
+        why: "why".to_owned(),
+        todo: vec!["do".to_owned()],
+        refs: Vec::new(),
+    })
+}
+
+fn draft(packet: u64, seconds: i64) -> Draft {
+    let client = Endpoint::new("10.0.0.1".parse().unwrap(), 40_000);
+    let server = Endpoint::new("192.0.2.1".parse().unwrap(), 8000);
+    Draft {
+        rule: rule("SMCP-1001"),
+        severity: Severity::Medium,
+        server_key: "http://192.0.2.1:8000/mcp".to_owned(),
+        server,
+        client: client.ip,
+        evidence: Evidence::Parsed,
+        verdict: Verdict::Unapproved,
+        at: At { packet, time: Timestamp::from_parts(seconds, 0) },
+        flow: FlowTuple { client, server, protocol: 6 },
+        text: "text".to_owned(),
+        excerpt: vec![("method".to_owned(), "tools/call".to_owned())],
+        visibility: Visibility::Body,
+    }
+}
+
+#[test]
+fn ten_thousand_repeats_are_one_finding() {
+    let mut findings = Findings::default();
+    assert_eq!(findings.record(draft(0, 0)), Recorded::New);
+    for n in 1..10_000_u64 {
+        assert_eq!(findings.record(draft(n, (n % 3600) as i64)), Recorded::Repeated);
+    }
+    let findings = findings.finish(&TwoFiles);
+    assert_eq!(findings.len(), 1);
+    let finding = &findings[0];
+    assert_eq!(finding.count, 10_000);
+    assert_eq!(finding.packets.len(), 16);
+    assert_eq!(finding.packets[0], PacketRef { file: "a.pcap".into(), number: 1 });
+    assert_eq!(finding.flows.len(), 1);
+    assert_eq!(finding.last_seen, Timestamp::from_parts(3599, 0));
+}
+
+#[test]
+fn the_window_ends_an_hour_after_the_first_hit() {
+    let mut findings = Findings::default();
+    for (packet, seconds, want) in [
+        (0, 0, Recorded::New),
+        (1, 3599, Recorded::Repeated),
+        (2, 3600, Recorded::New),
+        (3, 7199, Recorded::Repeated),
+        (4, 100, Recorded::Repeated), // the clock stepped back
+        (5, 7200, Recorded::New),
+    ] {
+        assert_eq!(findings.record(draft(packet, seconds)), want, "{seconds}");
+    }
+    let findings = findings.finish(&TwoFiles);
+    let counts: Vec<u64> = findings.iter().map(|finding| finding.count).collect();
+    assert_eq!(counts, [2, 3, 1]);
+    let ids: std::collections::BTreeSet<&str> = findings.iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn rule_server_and_client_make_a_finding() {
+    let mut findings = Findings::default();
+    findings.record(draft(0, 0));
+    findings.record(Draft { rule: rule("SMCP-1002"), ..draft(0, 0) });
+    findings.record(Draft { server_key: "http://other/".to_owned(), ..draft(0, 0) });
+    findings.record(Draft { client: "10.0.0.2".parse().unwrap(), ..draft(0, 0) });
+    findings.record(Draft { text: "other text".to_owned(), ..draft(0, 0) });
+    assert_eq!(findings.len(), 4);
+}
+
+#[test]
+fn ids_are_stable_over_runs_and_bound_to_their_parts() {
+    let id_of = |draft: Draft| {
+        let mut findings = Findings::default();
+        findings.record(draft);
+        findings.finish(&TwoFiles).remove(0).id
+    };
+    let id = id_of(draft(0, 0));
+    assert_eq!(id, "6971ca2bf138cd78b4a525f0d59ecd5b");
+    assert_eq!(id, id_of(draft(7, 0)));
+    assert_ne!(id, id_of(draft(0, 1)));
+}
+
+#[test]
+fn better_hits_raise_severity_evidence_and_text() {
+    let mut findings = Findings::default();
+    findings.record(Draft {
+        evidence: Evidence::Header,
+        verdict: Verdict::Undetermined,
+        ..draft(0, 0)
+    });
+    findings.record(Draft {
+        severity: Severity::High,
+        text: "worse".to_owned(),
+        verdict: Verdict::Approved,
+        ..draft(1, 1)
+    });
+    findings.record(Draft { severity: Severity::Low, text: "less".to_owned(), ..draft(2, 2) });
+    let finding = findings.finish(&TwoFiles).remove(0);
+    assert_eq!(finding.severity, Severity::High);
+    assert_eq!(finding.text, "worse");
+    assert_eq!(finding.evidence, Evidence::Parsed);
+    assert_eq!(finding.verdict, Verdict::Unapproved);
+}
+
+#[test]
+fn at_the_bound_new_findings_are_dropped_and_old_ones_still_count() {
+    let mut findings = Findings::new(Limits { max_findings: 1, ..Limits::default() });
+    findings.record(draft(0, 0));
+    let other = Draft { rule: rule("SMCP-1002"), ..draft(1, 1) };
+    assert_eq!(findings.record(other), Recorded::Dropped);
+    assert_eq!(findings.record(draft(2, 2)), Recorded::Repeated);
+    assert_eq!(findings.dropped(), 1);
+}
+
+#[test]
+fn flows_are_distinct_and_bounded() {
+    let mut findings = Findings::default();
+    for n in 0..20_u16 {
+        let mut hit = draft(u64::from(n), 0);
+        hit.flow.client.port = 40_000 + n / 2;
+        findings.record(hit);
+    }
+    let finding = findings.finish(&TwoFiles).remove(0);
+    let ports: Vec<u16> = finding.flows.iter().map(|flow| flow.client.port).collect();
+    assert_eq!(ports, [40_000, 40_001, 40_002, 40_003, 40_004, 40_005, 40_006, 40_007]);
+}
+
+#[test]
+fn text_and_excerpts_are_masked_and_bounded() {
+    let planted = ["hun", "ter2"].concat();
+    let mut hit = draft(0, 0);
+    hit.text = format!("called with password={planted}");
+    hit.excerpt = (0..20).map(|n| (format!("f{n}"), format!("token: {planted}"))).collect();
+    hit.excerpt[1] = ("api_key".to_owned(), planted.clone());
+    let mut findings = Findings::default();
+    findings.record(hit);
+    let finding = findings.finish(&TwoFiles).remove(0);
+    assert_eq!(finding.text, "called with password=<masked>");
+    assert_eq!(finding.excerpt.len(), 16);
+    assert_eq!(finding.excerpt[1].1, MASK);
+    assert!(!format!("{finding:?}").contains(&planted));
+}
+
+#[test]
+fn order_is_by_first_packet_rule_server_client() {
+    let mut findings = Findings::default();
+    findings.record(draft(9, 9));
+    findings.record(Draft { rule: rule("SMCP-2"), ..draft(3, 3) });
+    findings.record(Draft { rule: rule("SMCP-1"), ..draft(3, 3) });
+    findings.record(Draft {
+        rule: rule("SMCP-1"),
+        client: "10.0.0.0".parse().unwrap(),
+        ..draft(3, 3)
+    });
+    let order: Vec<(String, String)> = findings
+        .finish(&TwoFiles)
+        .iter()
+        .map(|f| (f.rule.id.clone(), f.client.to_string()))
+        .collect();
+    let want = [
+        ("SMCP-1", "10.0.0.0"),
+        ("SMCP-1", "10.0.0.1"),
+        ("SMCP-2", "10.0.0.1"),
+        ("SMCP-1001", "10.0.0.1"),
+    ];
+    assert_eq!(order, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
+}

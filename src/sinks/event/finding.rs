@@ -1,0 +1,195 @@
+//! The event of a finding.
+
+use serde::Serialize;
+
+use super::{Address, Packet, ServerKey};
+use crate::exchange::Visibility;
+use crate::finding::{Finding, FlowTuple, PacketRef, community_id};
+use crate::mcp::Evidence;
+use crate::rules::{Lane, Severity, Status};
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+
+/// A finding, after ECS: `event.kind` is `alert`.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingEvent {
+    /// Time of the first hit.
+    #[serde(rename = "@timestamp")]
+    pub timestamp: Timestamp,
+    /// Best evidence that the server speaks MCP.
+    pub evidence: Evidence,
+    /// ECS `event`.
+    pub event: FindingDetails,
+    /// The rule.
+    pub rule: RuleRef,
+    /// What happened.
+    pub message: String,
+    /// Verdict on the use.
+    pub verdict: Verdict,
+    /// What the source shows.
+    pub visibility: Visibility,
+    /// The client.
+    pub source: Address,
+    /// The server.
+    pub destination: Address,
+    /// The server's key.
+    pub server: ServerKey,
+    /// Name of the first flow.
+    pub network: Network,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub todo: Vec<String>,
+    /// Where to read more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refs: Vec<String>,
+    /// Masked excerpts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excerpt: Vec<Excerpt>,
+    /// Where to look.
+    pub packets: Vec<Packet>,
+    /// The flows.
+    pub flows: Vec<FlowRef>,
+}
+
+/// ECS `event` of a finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingDetails {
+    /// Always `alert`.
+    pub kind: &'static str,
+    /// Id of the finding.
+    pub id: String,
+    /// 1 (info) to 5 (critical).
+    pub severity: u8,
+    /// The same in a word.
+    pub severity_name: Severity,
+    /// Number of hits.
+    pub count: u64,
+    /// First hit.
+    pub start: Timestamp,
+    /// Last hit.
+    pub end: Timestamp,
+}
+
+/// ECS `rule`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleRef {
+    /// Id.
+    pub id: String,
+    /// Title.
+    pub name: String,
+    /// Revision.
+    pub version: String,
+    /// Maturity.
+    pub status: Status,
+    /// Lane.
+    pub lane: Lane,
+    /// 0 to 100.
+    pub confidence: u8,
+}
+
+/// ECS `network`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Network {
+    /// Always `tcp`.
+    pub transport: &'static str,
+    /// Community ID v1 of the first flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
+}
+
+/// A name and a masked value.
+#[derive(Clone, Debug, Serialize)]
+pub struct Excerpt {
+    /// What it is.
+    pub name: String,
+    /// Its value, masked.
+    pub value: String,
+}
+
+/// A five-tuple and its name.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowRef {
+    /// Client.
+    pub source: Address,
+    /// Server.
+    pub destination: Address,
+    /// Community ID v1.
+    pub community_id: String,
+}
+
+impl From<&FlowTuple> for FlowRef {
+    fn from(flow: &FlowTuple) -> Self {
+        Self {
+            source: flow.client.into(),
+            destination: flow.server.into(),
+            community_id: community_id(flow),
+        }
+    }
+}
+
+impl From<&PacketRef> for Packet {
+    fn from(packet: &PacketRef) -> Self {
+        Self { file: packet.file.to_string(), number: packet.number }
+    }
+}
+
+/// 1 for info to 5 for critical.
+const fn severity_number(severity: Severity) -> u8 {
+    match severity {
+        Severity::Info => 1,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
+    }
+}
+
+impl From<&Finding> for FindingEvent {
+    fn from(finding: &Finding) -> Self {
+        let flows: Vec<FlowRef> = finding.flows.iter().map(FlowRef::from).collect();
+        let rule = &finding.rule;
+        let excerpt =
+            |(name, value): &(String, String)| Excerpt { name: name.clone(), value: value.clone() };
+        Self {
+            timestamp: finding.first_seen,
+            evidence: finding.evidence,
+            event: FindingDetails {
+                kind: "alert",
+                id: finding.id.clone(),
+                severity: severity_number(finding.severity),
+                severity_name: finding.severity,
+                count: finding.count,
+                start: finding.first_seen,
+                end: finding.last_seen,
+            },
+            rule: RuleRef {
+                id: rule.id.clone(),
+                name: rule.title.clone(),
+                version: rule.rev.to_string(),
+                status: rule.status,
+                lane: rule.lane,
+                confidence: rule.confidence,
+            },
+            message: finding.text.clone(),
+            verdict: finding.verdict,
+            visibility: finding.visibility,
+            source: Address {
+                ip: finding.client,
+                port: finding.flows.first().map(|flow| flow.client.port),
+            },
+            destination: finding.server.into(),
+            server: ServerKey { key: finding.server_key.clone() },
+            network: Network {
+                transport: "tcp",
+                community_id: flows.first().map(|flow| flow.community_id.clone()),
+            },
+            why: rule.why.clone(),
+            todo: rule.todo.clone(),
+            refs: rule.refs.clone(),
+            excerpt: finding.excerpt.iter().map(excerpt).collect(),
+            packets: finding.packets.iter().map(Packet::from).collect(),
+            flows,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Events as they leave: one JSON object per line, fields in fixed order, ECS names where ECS has
+//! one, our own under `mcp`, `server`, `rule` and `finding`.
+//!
+//! Nothing here decides anything; the pipeline fills these structs. Optional fields and empty
+//! lists are left out of the JSON, fields that every line of its type has are always there.
+
+mod finding;
+mod message;
+mod server;
+mod stats;
+
+pub use finding::{Excerpt, FindingDetails, FindingEvent, FlowRef, Network, RuleRef};
+pub use message::{McpMessage, MessageEvent};
+pub use server::{
+    ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,
+    ServerEvent, ServerInfo,
+};
+pub use stats::{CaptureFile, Coverage, StatsEvent};
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::net::Endpoint;
+
+/// One line of output.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(tag = "event_type", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// An MCP server, or a hint of one.
+    Server(&'a ServerEvent),
+    /// A finding.
+    Finding(&'a FindingEvent),
+    /// A JSON-RPC message.
+    Message(&'a MessageEvent),
+    /// What was read and what was not.
+    Stats(&'a StatsEvent),
+}
+
+/// An address and a port, as ECS spells them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Address {
+    /// `ip`.
+    pub ip: IpAddr,
+    /// `port`; absent where only the address is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl From<Endpoint> for Address {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { ip: endpoint.ip, port: Some(endpoint.port) }
+    }
+}
+
+/// A packet as Wireshark names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Packet {
+    /// Capture file.
+    pub file: String,
+    /// Number in the file, from 1.
+    pub number: u64,
+}
+
+/// The key of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerKey {
+    /// `scheme://host:port/path`.
+    pub key: String,
+}
+
+#[cfg(test)]
+pub(in crate::sinks) mod tests;

@@ -1,0 +1,85 @@
+//! The event of the statistics: what was read, and what could not be.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::time::Timestamp;
+
+/// Statistics of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StatsEvent {
+    /// Time of the last packet.
+    #[serde(rename = "@timestamp")]
+    pub timestamp: Timestamp,
+    /// Version of the sensor.
+    pub sensor_version: String,
+    /// What was read.
+    pub captures: Vec<CaptureFile>,
+    /// What could be seen.
+    pub coverage: Coverage,
+    /// Counters of the stages, `stage.name`.
+    pub counters: BTreeMap<String, u64>,
+    /// Oddities by `layer/kind`.
+    pub anomalies: BTreeMap<String, u64>,
+}
+
+/// One capture file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureFile {
+    /// Its name, as given.
+    pub file: String,
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Why reading stopped before the end of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// What the sensor saw and what it could not see. The second half is printed in every report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Packets read.
+    pub packets: u64,
+    /// TCP flows.
+    pub flows: u64,
+    /// Bytes of TCP payload that the captures should hold: seen or missing.
+    pub payload_bytes: u64,
+    /// Of these, bytes of protocols that were read in full, MCP or not.
+    pub readable_bytes: u64,
+    /// Packets that the capture cut (snap length).
+    pub truncated_packets: u64,
+    /// Packets of link types or network protocols that cannot be decoded.
+    pub undecodable_packets: u64,
+    /// Packets that are damaged.
+    pub malformed_packets: u64,
+    /// IP fragments that never became whole.
+    pub lost_fragments: u64,
+    /// Holes in TCP streams.
+    pub gaps: u64,
+    /// Bytes in those holes.
+    pub gap_bytes: u64,
+    /// Flows that were encrypted and had no keys.
+    pub encrypted_flows: u64,
+    /// Bytes of those.
+    pub encrypted_bytes: u64,
+    /// Flows that began before the capture did.
+    pub midstream_flows: u64,
+    /// Flows, messages and servers pushed out by bounds on memory.
+    pub evictions: u64,
+    /// Findings dropped at their bound.
+    pub dropped_findings: u64,
+}
+
+impl Coverage {
+    /// Readable bytes in tenths of a percent of all, rounded down so that 100 % means all; `None`
+    /// when there was nothing to read.
+    #[must_use]
+    pub fn permille(&self) -> Option<u64> {
+        let readable = u128::from(self.readable_bytes.min(self.payload_bytes));
+        let share = (readable * 1000).checked_div(u128::from(self.payload_bytes))?;
+        u64::try_from(share).ok()
+    }
+}

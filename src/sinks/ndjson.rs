@@ -1,0 +1,298 @@
+//! Newline-delimited JSON, to any writer or to rotated files.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::event::Event;
+
+/// Files rotate at this size unless told otherwise.
+pub const DEFAULT_MAX_BYTES: u64 = 64 << 20;
+/// So many numbers are tried for a free file name.
+const MAX_FILES: u32 = 1_000_000;
+
+/// Writes an event as one line.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_event<W: Write + ?Sized>(out: &mut W, event: &Event<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, event).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+/// What could not be done with which file, and what to do about it.
+#[derive(Debug)]
+pub struct FileError {
+    what: &'static str,
+    path: PathBuf,
+    hint: &'static str,
+    source: io::Error,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, path, hint, source } = self;
+        write!(f, "cannot {what} {}: {source}", path.display())?;
+        if hint.is_empty() { Ok(()) } else { write!(f, "; {hint}") }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// What to do when files of an earlier run are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse: a second replay into the same directory would count everything twice.
+    Refuse,
+    /// Go on with the next free number, as a service does.
+    Continue,
+}
+
+/// Lines into `DIR/STEM.ndjson`, then `DIR/STEM.1.ndjson`, `DIR/STEM.2.ndjson` and so on.
+///
+/// A file is written as `….ndjson.partial` and gets its name when it is full or finished, after
+/// its bytes are on the disk: a reader that takes only `*.ndjson` never sees half a file. No file
+/// is ever overwritten. Dropping it without [`finish`](Self::finish) leaves the partial file, as a
+/// crash does. A file passes `max_bytes` by less than one line.
+#[derive(Debug)]
+pub struct RotatingFile {
+    directory: PathBuf,
+    stem: String,
+    max_bytes: u64,
+    number: u32,
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: BufWriter<File>,
+    partial: PathBuf,
+    done: PathBuf,
+    bytes: u64,
+}
+
+impl RotatingFile {
+    /// Makes the directory if need be, and the first file.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written, or files of an earlier run are there and
+    /// `existing` is [`Existing::Refuse`].
+    pub fn create(
+        directory: &Path,
+        stem: &str,
+        max_bytes: u64,
+        existing: Existing,
+    ) -> Result<Self, FileError> {
+        fs::create_dir_all(directory).map_err(|source| FileError {
+            what: "make directory",
+            path: directory.to_owned(),
+            hint: "choose a directory that you may write to",
+            source,
+        })?;
+        let mut files = Self {
+            directory: directory.to_owned(),
+            stem: stem.to_owned(),
+            max_bytes: max_bytes.max(1),
+            number: 0,
+            current: None,
+        };
+        let done = files.path(0);
+        if existing == Existing::Refuse && (done.exists() || partial_of(&done).exists()) {
+            return Err(FileError {
+                what: "begin",
+                path: done,
+                hint: "choose an empty directory, or remove what an earlier run left",
+                source: io::Error::from(io::ErrorKind::AlreadyExists),
+            });
+        }
+        files.current = Some(files.open()?);
+        Ok(files)
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        let stem = &self.stem;
+        self.directory.join(match number {
+            0 => format!("{stem}.ndjson"),
+            _ => format!("{stem}.{number}.ndjson"),
+        })
+    }
+
+    /// Opens the first file from `number` on whose name is free, finished or not.
+    fn open(&mut self) -> Result<Current, FileError> {
+        while self.number < MAX_FILES {
+            let done = self.path(self.number);
+            let partial = partial_of(&done);
+            self.number += 1;
+            if done.exists() {
+                continue;
+            }
+            // `create_new` neither follows links nor takes a file that somebody else writes.
+            match OpenOptions::new().write(true).create_new(true).open(&partial) {
+                Ok(file) => {
+                    let file = BufWriter::with_capacity(64 << 10, file);
+                    return Ok(Current { file, partial, done, bytes: 0 });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => {
+                    let hint = "check that the directory is writable and the disk not full";
+                    return Err(FileError { what: "create", path: partial, hint, source });
+                }
+            }
+        }
+        Err(FileError {
+            what: "find a free name in",
+            path: self.directory.clone(),
+            hint: "move finished files away",
+            source: io::Error::from(io::ErrorKind::AlreadyExists),
+        })
+    }
+
+    /// Writes an event, and rotates before it when the file is full.
+    ///
+    /// # Errors
+    /// When a file cannot be written, finished or begun. The sink is not usable afterwards.
+    pub fn write(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        if self.current.as_ref().is_none_or(|current| current.bytes >= self.max_bytes) {
+            self.finish_current()?;
+            self.current = Some(self.open()?);
+        }
+        let Some(current) = self.current.as_mut() else { return Ok(()) };
+        let mut counted = Counted { inner: &mut current.file, bytes: 0 };
+        let result = write_event(&mut counted, event);
+        current.bytes = current.bytes.saturating_add(counted.bytes);
+        result.map_err(|source| FileError {
+            what: "write",
+            path: current.partial.clone(),
+            hint: "check the space on the disk",
+            source,
+        })
+    }
+
+    fn finish_current(&mut self) -> Result<(), FileError> {
+        let Some(Current { file, partial, done, .. }) = self.current.take() else { return Ok(()) };
+        let hint = "the lines written so far are in the partial file";
+        let error = |what, source| FileError { what, path: partial.clone(), hint, source };
+        let file = file.into_inner().map_err(|failed| error("write", failed.into_error()))?;
+        file.sync_all().map_err(|source| error("sync", source))?;
+        fs::rename(&partial, &done).map_err(|source| error("rename", source))?;
+        // The new name has to survive a crash too; not every file system lets directories be
+        // opened, and the file itself is safe.
+        if let Ok(directory) = File::open(&self.directory) {
+            drop(directory.sync_all());
+        }
+        Ok(())
+    }
+
+    /// Finishes the last file; an empty one too, so that "no findings" is a file and not a doubt.
+    ///
+    /// # Errors
+    /// When the last bytes cannot be written or the file not renamed.
+    pub fn finish(mut self) -> Result<(), FileError> {
+        self.finish_current()
+    }
+}
+
+fn partial_of(done: &Path) -> PathBuf {
+    let mut name = done.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+/// Counts what goes through.
+struct Counted<'a, W> {
+    inner: &'a mut W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::StatsEvent;
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn write_lines(files: &mut RotatingFile, count: usize) {
+        let stats = StatsEvent::default();
+        for _ in 0..count {
+            files.write(&Event::Stats(&stats)).unwrap();
+        }
+    }
+
+    #[test]
+    fn rotates_at_the_bound_and_names_files_when_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("new/out");
+        let mut line = Vec::new();
+        write_event(&mut line, &Event::Stats(&StatsEvent::default())).unwrap();
+        let two_lines = line.len() as u64 * 2;
+        let mut files = RotatingFile::create(&at, "events", two_lines, Existing::Refuse).unwrap();
+        write_lines(&mut files, 5);
+        assert_eq!(names(&at), ["events.1.ndjson", "events.2.ndjson.partial", "events.ndjson"]);
+        files.finish().unwrap();
+        assert_eq!(names(&at), ["events.1.ndjson", "events.2.ndjson", "events.ndjson"]);
+        let sizes = names(&at).iter().map(|n| fs::read(at.join(n)).unwrap().len()).sum::<usize>();
+        assert_eq!(sizes, line.len() * 5);
+    }
+
+    #[test]
+    fn an_earlier_run_is_refused_or_continued_but_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        fs::write(at.join("events.ndjson"), "old").unwrap();
+        fs::write(at.join("events.1.ndjson.partial"), "crashed").unwrap();
+        let error = RotatingFile::create(at, "events", 1, Existing::Refuse).unwrap_err();
+        assert!(error.to_string().contains("choose an empty directory"), "{error}");
+        let mut files = RotatingFile::create(at, "events", 1, Existing::Continue).unwrap();
+        write_lines(&mut files, 2);
+        files.finish().unwrap();
+        let want =
+            ["events.1.ndjson.partial", "events.2.ndjson", "events.3.ndjson", "events.ndjson"];
+        assert_eq!(names(at), want);
+        assert_eq!(fs::read_to_string(at.join("events.ndjson")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(at.join("events.1.ndjson.partial")).unwrap(), "crashed");
+    }
+
+    #[test]
+    fn a_run_without_events_leaves_an_empty_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let files =
+            RotatingFile::create(directory.path(), "findings", 9, Existing::Refuse).unwrap();
+        files.finish().unwrap();
+        assert_eq!(fs::read(directory.path().join("findings.ndjson")).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_directory_says_what_where_and_what_to_do() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error =
+            RotatingFile::create(&file.path().join("out"), "x", 1, Existing::Refuse).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("cannot make directory "), "{text}");
+        assert!(text.contains(file.path().to_str().unwrap()), "{text}");
+        assert!(text.ends_with("choose a directory that you may write to"), "{text}");
+    }
+}

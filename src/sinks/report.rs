@@ -1,0 +1,174 @@
+//! The report for the terminal: what a tired analyst has to know, the worst first.
+//!
+//! All text that came from the network passes [`printable`](super::printable()).
+
+mod findings;
+mod layout;
+mod servers;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use layout::{Page, bytes, counted};
+
+use super::event::{Coverage, ServerEvent, StatsEvent};
+use super::printable;
+use crate::finding::Finding;
+use crate::rules::Severity;
+use crate::verdict::Verdict;
+
+/// How to print.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Colours and weights; leave it off when the output is not a terminal.
+    pub colour: bool,
+    /// Width in columns; less than 60 is taken as 60.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { colour: false, width: 100 }
+    }
+}
+
+/// What to print.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// The servers, hints too.
+    pub servers: &'a [ServerEvent],
+    /// The findings.
+    pub findings: &'a [Finding],
+    /// What was read and what was not.
+    pub stats: &'a StatsEvent,
+    /// Sentences to print after the findings: approvals that end soon, no approvals given.
+    pub notices: &'a [String],
+    /// Exit code.
+    pub exit_code: u8,
+    /// Why that exit code.
+    pub exit_reason: &'a str,
+}
+
+impl Report<'_> {
+    /// Prints the report.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write<W: Write>(&self, out: &mut W, style: &Style) -> io::Result<()> {
+        let mut page = Page::new(out, *style);
+        page.heading(&self.headline())?;
+        servers::write(&mut page, self.servers)?;
+        findings::write(&mut page, self.findings)?;
+        self.notices(&mut page)?;
+        self.blind_spots(&mut page)?;
+        page.blank()?;
+        let reason = printable(self.exit_reason);
+        page.paragraph(&format!("Exit code {}: {reason}", self.exit_code), 0, 2)
+    }
+
+    /// `3 MCP servers, 2 not approved; 4 findings (1 high, 3 medium); 1 hint`.
+    fn headline(&self) -> String {
+        let proven: Vec<&ServerEvent> = self.servers.iter().filter(|server| server.mcp).collect();
+        let bad = proven.iter().filter(|server| server.verdict != Verdict::Approved).count();
+        let mut parts = Vec::new();
+        parts.push(match (proven.len(), bad) {
+            (0, _) => "no MCP server".to_owned(),
+            (all, 0) => format!("{}, all approved", counted(all, "MCP server")),
+            (all, bad) => format!("{}, {bad} not approved", counted(all, "MCP server")),
+        });
+        parts.push(match self.findings.len() {
+            0 => "no findings".to_owned(),
+            all => format!("{} ({})", counted(all, "finding"), by_severity(self.findings)),
+        });
+        let hints = self.servers.len() - proven.len();
+        if hints > 0 {
+            parts.push(counted(hints, "hint"));
+        }
+        parts.join("; ")
+    }
+
+    fn notices<W: Write>(&self, page: &mut Page<'_, W>) -> io::Result<()> {
+        if self.notices.is_empty() {
+            return Ok(());
+        }
+        page.blank()?;
+        page.heading("Take note")?;
+        self.notices.iter().try_for_each(|notice| page.paragraph(&printable(notice), 2, 4))
+    }
+
+    fn blind_spots<W: Write>(&self, page: &mut Page<'_, W>) -> io::Result<()> {
+        page.blank()?;
+        page.heading("Could not see")?;
+        let stopped = self.stats.captures.iter().filter_map(|capture| {
+            let why = capture.stopped.as_ref()?;
+            Some(format!("the rest of {}: {}", printable(&capture.file), printable(why)))
+        });
+        let coverage = &self.stats.coverage;
+        let never = "servers over stdio, and what a tool does behind its server: never on the wire";
+        for line in stopped.chain(missing(coverage)).chain([never.to_owned()]) {
+            page.paragraph(&line, 2, 4)?;
+        }
+        let read = match coverage.permille() {
+            None => "no TCP payload in the capture".to_owned(),
+            Some(permille) => format!(
+                "read {}.{} % of the TCP payload ({} of {}) in {} and {}",
+                permille / 10,
+                permille % 10,
+                bytes(coverage.readable_bytes),
+                bytes(coverage.payload_bytes),
+                counted(coverage.packets, "packet"),
+                counted(coverage.flows, "flow"),
+            ),
+        };
+        page.paragraph(&read, 2, 4)
+    }
+}
+
+/// `1 high, 3 medium`, the worst first.
+fn by_severity(findings: &[Finding]) -> String {
+    let mut counts: BTreeMap<Severity, usize> = BTreeMap::new();
+    for finding in findings {
+        *counts.entry(finding.severity).or_default() += 1;
+    }
+    let worst_first = counts.iter().rev();
+    let parts: Vec<String> =
+        worst_first.map(|(severity, count)| format!("{count} {}", word(*severity))).collect();
+    parts.join(", ")
+}
+
+const fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+/// One line for each way in which something was not seen.
+fn missing(coverage: &Coverage) -> impl Iterator<Item = String> + use<> {
+    let Coverage { encrypted_bytes, gap_bytes, .. } = *coverage;
+    let lines = [
+        (
+            coverage.encrypted_flows,
+            "encrypted flow",
+            format!(" without keys, {}", bytes(encrypted_bytes)),
+        ),
+        (coverage.gaps, "gap", format!(" in TCP streams, {} missing", bytes(gap_bytes))),
+        (coverage.truncated_packets, "packet", " cut by the snap length".to_owned()),
+        (coverage.undecodable_packets, "packet", " of unknown link types or protocols".to_owned()),
+        (coverage.malformed_packets, "packet", " that made no sense".to_owned()),
+        (coverage.lost_fragments, "IP fragment", " without the others of its packet".to_owned()),
+        (coverage.midstream_flows, "flow", " whose beginning is not in the capture".to_owned()),
+        (coverage.evictions, "time", " something was pushed out of full memory".to_owned()),
+        (coverage.dropped_findings, "finding", " beyond the bound on findings".to_owned()),
+    ];
+    lines
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, noun, rest)| format!("{}{rest}", counted(count, noun)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The findings of the report: by severity, then by rule, with what to do and where to look.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::super::printable;
+use super::layout::{BOLD, DIM, Page, RED, YELLOW, counted, listed};
+use super::word;
+use crate::finding::Finding;
+use crate::rules::Severity;
+
+/// So many findings of one rule and severity are printed; the rest are counted.
+const MAX_PER_RULE: usize = 10;
+
+pub(super) fn write<W: Write>(page: &mut Page<'_, W>, findings: &[Finding]) -> io::Result<()> {
+    let mut rules: BTreeMap<(Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
+    for finding in findings {
+        let severity = Reverse(finding.severity);
+        rules.entry((severity, finding.rule.id.as_str())).or_default().push(finding);
+    }
+    if rules.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    page.heading("Findings")?;
+    for ((Reverse(severity), _), findings) in &rules {
+        if *severity != Severity::Info {
+            rule(page, *severity, findings)?;
+        }
+    }
+    let infos = rules.iter().filter(|((severity, _), _)| severity.0 == Severity::Info);
+    let infos: Vec<(&str, usize)> = infos.map(|((_, id), list)| (*id, list.len())).collect();
+    if infos.is_empty() {
+        return Ok(());
+    }
+    let total: usize = infos.iter().map(|(_, count)| count).sum();
+    let ids = listed(infos.iter().map(|(id, count)| format!("{id} ×{count}")), 8);
+    page.styled(DIM, "  info")?;
+    page.plain("      ")?;
+    page.paragraph(&format!("{} not shown: {ids}", counted(total, "finding")), 0, 12)
+}
+
+fn rule<W: Write>(
+    page: &mut Page<'_, W>,
+    severity: Severity,
+    findings: &[&Finding],
+) -> io::Result<()> {
+    let Some(first) = findings.first() else { return Ok(()) };
+    let colour = match severity {
+        Severity::Critical | Severity::High => RED,
+        Severity::Medium => YELLOW,
+        Severity::Low | Severity::Info => DIM,
+    };
+    page.styled(colour, &format!("  {:<9}", word(severity).to_uppercase()))?;
+    page.plain(" ")?;
+    let title = format!("{} {}", printable(&first.rule.id), printable(&first.rule.title));
+    page.styled(BOLD, &title)?;
+    page.blank()?;
+    for finding in findings.iter().take(MAX_PER_RULE) {
+        page.paragraph(&line(finding), 12, 14)?;
+        let place = place(finding);
+        if !place.is_empty() {
+            page.paragraph(&place, 14, 16)?;
+        }
+    }
+    if findings.len() > MAX_PER_RULE {
+        page.paragraph(&format!("and {} more", findings.len() - MAX_PER_RULE), 12, 14)?;
+    }
+    for step in &first.rule.todo {
+        page.paragraph(&format!("→ {}", printable(step)), 12, 14)?;
+    }
+    Ok(())
+}
+
+/// Client, server, what happened, how often.
+fn line(finding: &Finding) -> String {
+    let times =
+        if finding.count > 1 { format!(" ({} times)", finding.count) } else { String::new() };
+    format!(
+        "{} → {}: {}{times}",
+        finding.client,
+        printable(&finding.server_key),
+        printable(&finding.text)
+    )
+}
+
+/// File and packet, ready for Wireshark.
+fn place(finding: &Finding) -> String {
+    finding.packets.first().map_or_else(String::new, |packet| {
+        format!("look: {}, frame.number == {}", printable(&packet.file), packet.number)
+    })
+}

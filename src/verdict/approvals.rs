@@ -1,0 +1,242 @@
+//! Approvals: which servers may be used, by whom, for what, until when. Pure data; reading the
+//! file is in `read.rs`, judging a use in `judge.rs`.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+
+use super::pattern::{Glob, HostPattern, KeyPattern};
+use crate::exchange::Scheme;
+use crate::time::Timestamp;
+
+/// The owner that a draft carries until somebody takes the server on.
+pub const NO_OWNER: &str = "CHANGE-ME";
+
+/// Approvals are warned of this many days before they expire.
+pub const WARN_DAYS: i64 = 30;
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// How an approved server may be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// By the clients themselves.
+    #[default]
+    Direct,
+    /// Only through one of our portals.
+    Portal,
+}
+
+/// Who approved it, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// Person or team.
+    pub by: String,
+    /// Day of the approval.
+    pub on: Date,
+    /// Ticket of the review.
+    pub ticket: Option<String>,
+}
+
+/// Which tools may be called: named by `allow` (all, when absent) and not named by `deny`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tools {
+    /// Allowed tools; `None` allows every tool.
+    pub allow: Option<Vec<Glob>>,
+    /// Denied tools; wins over `allow`.
+    pub deny: Vec<Glob>,
+}
+
+impl Tools {
+    /// Why a tool may not be called; `None` when it may.
+    pub(super) fn refusal(&self, tool: &str) -> Option<&'static str> {
+        if self.deny.iter().any(|glob| glob.matches(tool)) {
+            return Some("denied by the approval");
+        }
+        let allowed = self.allow.as_ref().is_none_or(|l| l.iter().any(|glob| glob.matches(tool)));
+        (!allowed).then_some("not among the allowed tools")
+    }
+}
+
+/// One approved server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Name, unique in the file.
+    pub name: String,
+    /// Which keys it covers.
+    pub pattern: KeyPattern,
+    /// Who answers for it.
+    pub owner: String,
+    /// Who approved it.
+    pub approved: Option<Approved>,
+    /// Last day on which it holds, UTC.
+    pub expires: Date,
+    /// How it may be reached.
+    pub via: Via,
+    /// Who may use it; empty means anybody.
+    pub clients: Vec<IpNet>,
+    /// What may be called.
+    pub tools: Tools,
+    /// Addresses that the server has; empty means any. A name proves nothing in the clear, since
+    /// the client writes the `Host` field.
+    pub addresses: Vec<IpNet>,
+    /// Free text.
+    pub notes: Option<String>,
+    /// Line of the entry in the file.
+    pub line: u64,
+}
+
+impl Approval {
+    /// The first moment at which it no longer holds: the end of the expiry day, UTC.
+    #[must_use]
+    pub fn ends(&self) -> Timestamp {
+        let days = days_since_epoch(self.expires).saturating_add(1);
+        Timestamp::from_parts(days.saturating_mul(SECONDS_PER_DAY), 0)
+    }
+}
+
+pub(super) fn days_since_epoch(date: Date) -> i64 {
+    let epoch = Date::constant(1970, 1, 1);
+    // The difference of two dates in the unit of days always exists and is whole.
+    date.since(epoch).map_or(0, |span| i64::from(span.get_days()))
+}
+
+/// The UTC day of a time; `None` outside the years that a calendar date can hold.
+pub(super) fn day_of(at: Timestamp) -> Option<Date> {
+    let days = at.as_nanos().div_euclid(NANOS_PER_SECOND * SECONDS_PER_DAY);
+    let span = jiff::Span::new().try_days(days).ok()?;
+    Date::constant(1970, 1, 1).checked_add(span).ok()
+}
+
+/// What [`Approvals::warnings`] warns of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarningKind {
+    /// It expires within [`WARN_DAYS`] days of the capture.
+    ExpiresSoon {
+        /// Days left, 0 on the last day.
+        days: i64,
+    },
+    /// It had expired.
+    Expired,
+    /// Its owner is still the placeholder of a draft.
+    NoOwner,
+}
+
+/// An approval that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Name of the approval.
+    pub name: String,
+    /// Line of its entry.
+    pub line: u64,
+    /// What about it.
+    pub kind: WarningKind,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Hosts compare by their literal part, so that one look-up per label finds every candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Origin {
+    scheme: Scheme,
+    port: u16,
+    literal: String,
+}
+
+/// All approvals of a file. Memory is proportional to the file, which is bounded
+/// ([`MAX_FILE_BYTES`](super::MAX_FILE_BYTES)).
+#[derive(Clone, Debug, Default)]
+pub struct Approvals {
+    approvals: Vec<Approval>,
+    pub(super) portals: Vec<IpNet>,
+    pub(super) proxies: Vec<IpNet>,
+    /// From the literal part of a host to the approvals with it, as indices.
+    by_origin: HashMap<Origin, Vec<usize>>,
+}
+
+impl Approvals {
+    pub(super) fn new(approvals: Vec<Approval>, portals: Vec<IpNet>, proxies: Vec<IpNet>) -> Self {
+        let mut by_origin: HashMap<Origin, Vec<usize>> = HashMap::new();
+        for (index, approval) in approvals.iter().enumerate() {
+            let KeyPattern { scheme, port, .. } = approval.pattern;
+            let literal = match &approval.pattern.host {
+                HostPattern::Exact(host) => host.clone(),
+                HostPattern::OneLabel(rest) | HostPattern::Labels(rest) => format!(".{rest}"),
+            };
+            by_origin.entry(Origin { scheme, port, literal }).or_default().push(index);
+        }
+        Self { approvals, portals, proxies, by_origin }
+    }
+
+    /// The approvals, in the order of the file.
+    #[must_use]
+    pub fn all(&self) -> &[Approval] {
+        &self.approvals
+    }
+
+    /// Addresses of our portals.
+    #[must_use]
+    pub fn portals(&self) -> &[IpNet] {
+        &self.portals
+    }
+
+    /// Every approval that covers a key, the most specific first. `host` in normal form.
+    pub(super) fn covering(
+        &self,
+        scheme: Scheme,
+        host: &str,
+        port: u16,
+        path: &str,
+    ) -> Vec<&Approval> {
+        let rests = host.match_indices('.').filter_map(|(dot, _)| host.get(dot..));
+        let mut found: Vec<&Approval> = std::iter::once(host)
+            .chain(rests)
+            .filter_map(|literal| {
+                self.by_origin.get(&Origin { scheme, port, literal: literal.to_owned() })
+            })
+            .flatten()
+            .filter_map(|index| self.approvals.get(*index))
+            .filter(|approval| approval.pattern.host.matches(host))
+            .filter(|approval| approval.pattern.matches_path(path))
+            .collect();
+        found.sort_by_key(|approval| std::cmp::Reverse(approval.pattern.specificity()));
+        found
+    }
+
+    /// Approvals that expire within [`WARN_DAYS`] days after `at`, that have expired, or that
+    /// nobody owns; in the order of the file.
+    #[must_use]
+    pub fn warnings(&self, at: Timestamp) -> Vec<Warning> {
+        self.approvals.iter().flat_map(|approval| warn(approval, at)).collect()
+    }
+}
+
+fn warn(approval: &Approval, at: Timestamp) -> impl Iterator<Item = Warning> + use<> {
+    let Approval { name, line, expires, owner, .. } = approval;
+    let warning = |kind, text| Warning { name: name.clone(), line: *line, kind, text };
+    let ends = approval.ends();
+    let days = i64::try_from(ends.since(at).as_secs()).unwrap_or(i64::MAX) / SECONDS_PER_DAY;
+    let expiry = if at >= ends {
+        let text = format!("approval of {name} expired on {expires}; owner: {owner}");
+        Some(warning(WarningKind::Expired, text))
+    } else if days <= WARN_DAYS {
+        let text = format!("approval of {name} expires on {expires}; owner: {owner}");
+        Some(warning(WarningKind::ExpiresSoon { days }, text))
+    } else {
+        None
+    };
+    let unowned = owner == NO_OWNER;
+    let owner = unowned.then(|| {
+        warning(WarningKind::NoOwner, format!("approval of {name} has no owner: fill in `owner`"))
+    });
+    expiry.into_iter().chain(owner)
+}
+
+/// Whether any of the networks holds an address. IPv4-mapped IPv6 addresses are IPv6: no
+/// approval of an IPv4 network covers them, since nobody sends such packets honestly.
+pub(super) fn any_contains(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
