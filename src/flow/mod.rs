@@ -3,6 +3,28 @@
 //! In: [`Segment`](crate::decode::Segment)s. Out: calls on a [`Handler`], which owns the state of
 //! the layers above for each flow and answers with its [`Interest`] in the rest of it.
 
+mod buffer;
+mod checksum;
+mod clock;
+mod connection;
+mod connections;
+mod counters;
+mod entry;
+mod expiry;
+mod history;
+mod key;
+mod limits;
+mod lru;
+mod pair;
+mod seq;
+mod stream;
+mod table;
+
+pub use counters::Counters;
+pub use key::shard_of;
+pub use limits::Limits;
+pub use table::Table;
+
 use crate::anomaly::Anomaly;
 use crate::net::{Endpoint, Scope, Side};
 use crate::time::Timestamp;
