@@ -1,4 +1,122 @@
 //! In-order bytes into exchanges: protocol probe, HTTP/1, and what is shed. Sans-IO.
 //!
-//! In: calls from `flow`. Out: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s into an
-//! [`ExchangeSink`](crate::exchange::ExchangeSink).
+//! In: calls from `flow`, to [`Layer`]. Out: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s
+//! into an [`ExchangeSink`](crate::exchange::ExchangeSink). [`probe`] says which protocol a side
+//! speaks from its first bytes; who is the client follows from what is said, never from ports.
+//! A new protocol is a variant of [`Protocol`] and a lane in `layer`; today all but HTTP/1 are
+//! counted by name and shed.
+//!
+//! Framing follows RFC 9112, read leniently: an oddity is reported as an
+//! [`Anomaly`](crate::anomaly::Anomaly) and the analysis goes on. After a gap the parser looks
+//! for the next message, and it never waits for the other direction.
+
+mod alternate;
+mod http1;
+mod layer;
+pub mod probe;
+mod state;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+pub use layer::Layer;
+pub use probe::Protocol;
+pub use state::State;
+
+#[cfg(fuzzing)]
+pub use layer::fuzz;
+
+/// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
+/// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
+/// in ordinary traffic.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Start line and header fields of one message, in bytes, and the trailer section alike. At
+    /// the bound the head is reported as far as it goes, truncated, and the next one looked for.
+    pub max_head_bytes: usize,
+    /// Header fields per message; the rest is not reported.
+    pub max_headers: usize,
+    /// Requests of one flow that wait for a response; at the bound the oldest is aborted.
+    pub max_outstanding: usize,
+    /// Nested `CONNECT` tunnels; a deeper one is shed.
+    pub max_tunnels: usize,
+    /// Bytes of a side within which its protocol must show.
+    pub max_probe_bytes: usize,
+    /// Bytes of a side, in a flow met midstream, within which a message must start.
+    pub max_search_bytes: u64,
+    /// Bytes that the parser of a losing overlap copy may read.
+    pub max_alternate_bytes: u64,
+    /// One chunk-size line with its extensions, in bytes.
+    pub max_chunk_line_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 64 << 10,
+            max_headers: 256,
+            max_outstanding: 1024,
+            max_tunnels: 4,
+            max_probe_bytes: 4 << 10,
+            max_search_bytes: 1 << 20,
+            max_alternate_bytes: 64 << 10,
+            max_chunk_line_bytes: 16 << 10,
+        }
+    }
+}
+
+/// Flows and bytes of one protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Flows that ended as this protocol.
+    pub flows: u64,
+    /// Bytes delivered to the layer in them. A shed flow delivers no more, so that this is the
+    /// little that was read, not the traffic.
+    pub bytes: u64,
+}
+
+/// What the layer has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Exchanges begun.
+    pub exchanges: u64,
+    /// HTTP/1 flows, tunnels' contents included.
+    pub http1: Tally,
+    /// TLS, unreadable.
+    pub tls: Tally,
+    /// HTTP/2 in the clear, not built yet: unreadable.
+    pub http2: Tally,
+    /// WebSocket, not built yet: unreadable.
+    pub websocket: Tally,
+    /// Everything else, flows that never showed what they are included.
+    pub other: Tally,
+    /// Bytes missing in flows that were being read.
+    pub gap_bytes: u64,
+    /// Anomalies reported, the flow layer's not among them.
+    pub anomalies: u64,
+}
+
+impl Counters {
+    /// The tally of a protocol.
+    #[must_use]
+    pub const fn of(&self, protocol: Protocol) -> Tally {
+        match protocol {
+            Protocol::Http1 => self.http1,
+            Protocol::Tls => self.tls,
+            Protocol::Http2 => self.http2,
+            Protocol::WebSocket => self.websocket,
+            Protocol::Other => self.other,
+        }
+    }
+
+    pub(in crate::app) const fn of_mut(&mut self, protocol: Protocol) -> &mut Tally {
+        match protocol {
+            Protocol::Http1 => &mut self.http1,
+            Protocol::Tls => &mut self.tls,
+            Protocol::Http2 => &mut self.http2,
+            Protocol::WebSocket => &mut self.websocket,
+            Protocol::Other => &mut self.other,
+        }
+    }
+}

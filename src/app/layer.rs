@@ -1,0 +1,128 @@
+//! The [`Handler`] that the flow table calls.
+
+use super::http1::head::Scratch;
+use super::probe::Protocol;
+use super::state::State;
+use super::turn::Turn;
+use super::{Counters, Limits};
+use crate::anomaly::Anomaly;
+use crate::exchange::ExchangeSink;
+use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler, Interest};
+use crate::net::Side;
+
+/// Reads flows and calls an [`ExchangeSink`].
+#[derive(Debug)]
+pub struct Layer<S> {
+    limits: Limits,
+    scratch: Scratch,
+    sink: S,
+    counters: Counters,
+}
+
+impl<S: ExchangeSink> Layer<S> {
+    /// A layer that hands exchanges to `sink`.
+    #[must_use]
+    pub fn new(limits: Limits, sink: S) -> Self {
+        Self { limits, scratch: Scratch::default(), sink, counters: Counters::default() }
+    }
+
+    /// The consumer of exchanges.
+    #[must_use]
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The consumer of exchanges.
+    #[must_use]
+    pub const fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// What was seen so far. Bytes of a flow join their tally when it is shed or closed.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn turn<'a>(
+        &'a mut self,
+        flow: &'a FlowInfo,
+        state: &'a mut State<S::State>,
+        at: At,
+    ) -> Turn<'a, S> {
+        Turn {
+            limits: &self.limits,
+            scratch: &mut self.scratch,
+            sink: &mut self.sink,
+            counters: &mut self.counters,
+            flow,
+            state,
+            at,
+        }
+    }
+
+    fn interest(&self, state: &State<S::State>) -> Interest {
+        if state.shed.is_some() {
+            Interest::None
+        } else if self.sink.is_mcp(&state.user) {
+            Interest::Mcp
+        } else if state.http.is_some() {
+            Interest::Candidate
+        } else {
+            Interest::Unknown
+        }
+    }
+}
+
+impl<S: ExchangeSink> Handler for Layer<S> {
+    type State = State<S::State>;
+
+    fn chunk(&mut self, flow: &FlowInfo, state: &mut Self::State, chunk: Chunk<'_>) -> Interest {
+        self.turn(flow, state, chunk.at).chunk(chunk);
+        self.interest(state)
+    }
+
+    fn alternate(&mut self, flow: &FlowInfo, state: &mut Self::State, chunk: Chunk<'_>) {
+        self.turn(flow, state, chunk.at).alternate(chunk);
+    }
+
+    fn gap(&mut self, flow: &FlowInfo, state: &mut Self::State, gap: Gap) -> Interest {
+        self.turn(flow, state, gap.at).gap(gap);
+        self.interest(state)
+    }
+
+    fn finish(
+        &mut self,
+        flow: &FlowInfo,
+        state: &mut Self::State,
+        side: Side,
+        at: At,
+        why: Finish,
+    ) {
+        self.turn(flow, state, at).finish(side, why);
+    }
+
+    fn closed(&mut self, flow: &FlowInfo, mut state: Self::State, at: At) {
+        self.turn(flow, &mut state, at).conclude();
+        if !state.tallied {
+            let tally = self.counters.of_mut(Protocol::Other);
+            tally.flows += 1;
+            tally.bytes += state.untallied;
+        }
+    }
+
+    fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly) {
+        // The flow layer reports without its handler's state, and the sink wants one: oddities
+        // of a flow are about the flow, so that a state of their own loses nothing.
+        let mut state = State::default();
+        let context = self.turn(flow, &mut state, at).line_context();
+        self.sink.anomaly(&context, &mut state.user, anomaly);
+    }
+}
+
+/// Feeds arbitrary bytes as a flow, for the fuzzer. The first byte of each piece says its side,
+/// kind and length.
+#[cfg(fuzzing)]
+pub fn fuzz(data: &[u8]) {
+    super::fuzzing::run(data);
+}

@@ -1,0 +1,77 @@
+//! What the layer keeps of a flow.
+
+use super::alternate::Alternate;
+use super::http1::connection::Connection;
+use super::http1::resync::Search;
+use super::probe::Protocol;
+use crate::net::{Direction, Side};
+
+/// How far one side has got.
+#[derive(Debug, Default)]
+pub(in crate::app) enum Lane {
+    /// No bytes yet.
+    #[default]
+    Unseen,
+    /// The protocol is not clear; the first bytes are kept.
+    Probe(Vec<u8>),
+    /// The side was met in the middle of something.
+    Search(Box<Search>),
+    /// HTTP/1.
+    Http,
+    /// Nothing that is read.
+    Off,
+}
+
+/// Per-flow state of this layer and, as `T`, of the one above. Under 200 bytes until the flow
+/// turns out to be HTTP.
+#[derive(Debug, Default)]
+pub struct State<T> {
+    pub(in crate::app) user: T,
+    /// By [`Side::index`].
+    pub(in crate::app) lanes: [Lane; 2],
+    /// Who sends requests.
+    pub(in crate::app) client: Option<Side>,
+    /// What the flow was given up as.
+    pub(in crate::app) shed: Option<Protocol>,
+    pub(in crate::app) http: Option<Box<Connection>>,
+    /// Offset after the last byte delivered, by [`Side::index`].
+    pub(in crate::app) next: [u64; 2],
+    /// Bytes delivered, by [`Side::index`].
+    pub(in crate::app) bytes: [u64; 2],
+    /// Bytes that no tally has yet.
+    pub(in crate::app) untallied: u64,
+    pub(in crate::app) tallied: bool,
+    pub(in crate::app) finished: [bool; 2],
+    /// Parsers of losing overlap copies, by [`Side::index`].
+    pub(in crate::app) alternates: [Option<Box<Alternate>>; 2],
+}
+
+impl<T> State<T> {
+    /// The state of the layer above.
+    #[must_use]
+    pub const fn user(&self) -> &T {
+        &self.user
+    }
+
+    /// What a side sends, once the client is known.
+    pub(in crate::app) fn direction(&self, side: Side) -> Option<Direction> {
+        self.client.map(
+            |client| {
+                if side == client { Direction::ToServer } else { Direction::ToClient }
+            },
+        )
+    }
+
+    pub(in crate::app) const fn lane(&mut self, side: Side) -> &mut Lane {
+        at(&mut self.lanes, side)
+    }
+}
+
+/// The element of a side.
+pub(in crate::app) const fn at<T>(pair: &mut [T; 2], side: Side) -> &mut T {
+    let [originator, responder] = pair;
+    match side {
+        Side::Originator => originator,
+        Side::Responder => responder,
+    }
+}
