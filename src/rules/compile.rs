@@ -317,11 +317,7 @@ impl Compiler<'_> {
                 if let Some(found) = literal::required(when).filter(|_| self.on != On::Server) {
                     let message = "the conditions have literals, so they can be filtered";
                     let problem = self.error(place, "needless-none", message);
-                    let texts = found.texts.join("`, `");
-                    self.push(problem.hint(format!(
-                        "remove `prefilter`: `{texts}` in `{}` will be used",
-                        found.field
-                    )));
+                    self.push(problem.hint(format!("remove `prefilter`: {found} will be used")));
                 }
                 (None, Choice::Unfiltered)
             }
@@ -369,10 +365,7 @@ impl Compiler<'_> {
             let problem = self.error(text.place, "bad-prefilter", message);
             self.push(problem.hint(format!("at least {} bytes", literal::MIN_BYTES)));
         }
-        let mut texts: Vec<String> = any.iter().map(|text| text.value.clone()).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        Some(Literals { field, texts })
+        Literals::new(&field, any.iter().map(|text| text.value.clone()))
     }
 }
 

@@ -88,18 +88,13 @@ fn prefilter(rule: &Compiled) -> String {
     let Some(literals) = &rule.literals else {
         return format!("none: evaluated on every {}", rule.on.as_str());
     };
-    let mut texts: Vec<String> =
-        literals.texts.iter().take(8).map(|text| format!("`{text}`")).collect();
-    if literals.texts.len() > texts.len() {
-        texts.push(format!("{} more", literals.texts.len() - texts.len()));
-    }
     let why = match rule.choice {
         Choice::Given => "named by the rule",
         Choice::Extracted | Choice::Unfiltered => {
-            "the longest texts without one of which no condition set holds"
+            "the longest texts without one of which the conditions cannot hold"
         }
     };
-    format!("{} in {} ({why})", texts.join(", "), literals.field)
+    format!("{literals} ({why})")
 }
 
 /// The name that files use for a value of an enumeration.

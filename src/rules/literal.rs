@@ -10,8 +10,8 @@
 //!       └─ mcp.name: {matches: "_admin$"}       {"_admin"} in mcp.name
 //! ```
 //!
-//! Any part of an `any` may be the one that holds, so each must have literals, in one field, and
-//! all of them count. A `not` promises nothing. The answer may be too wide (the rule's conditions
+//! Any part of an `any` may be the one that holds, so each must have literals, and all of them
+//! count, whichever field they are for. A `not` promises nothing. The answer may be too wide (the rule's conditions
 //! then say no), but never too narrow: literals are searched for without regard to ASCII case,
 //! and parts of expressions where Unicode case folding could reach beyond ASCII are left out.
 
@@ -19,13 +19,11 @@ use super::condition::{Node, Test};
 use super::field::{Field, Key, Shape};
 use super::list::{Items, List};
 
-/// Texts, one of which occurs in a value of the field whenever a condition holds.
+/// Texts and where to look for them: one of them occurs in its field whenever a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Literals {
-    /// Where.
-    pub(super) field: Field,
-    /// Which; never empty, sorted, each at least [`MIN_BYTES`] long.
-    pub(super) texts: Vec<String>,
+    /// Never empty, sorted; each text at least [`MIN_BYTES`] long.
+    pub(super) entries: Vec<(Field, String)>,
 }
 
 /// Shorter literals occur everywhere and filter nothing.
@@ -35,29 +33,55 @@ pub(super) const MIN_BYTES: usize = 3;
 const MAX_TEXTS: usize = 1_000;
 
 impl Literals {
-    fn new(field: &Field, mut texts: Vec<String>) -> Option<Self> {
-        texts.sort_unstable();
-        texts.dedup();
-        let usable = !texts.is_empty()
-            && texts.len() <= MAX_TEXTS
-            && texts.iter().all(|text| text.len() >= MIN_BYTES);
-        (usable && is_searchable(field)).then(|| Self { field: field.clone(), texts })
+    /// Literals of one field, if they can filter anything.
+    pub(super) fn new(field: &Field, texts: impl IntoIterator<Item = String>) -> Option<Self> {
+        let entries: Vec<_> = texts.into_iter().map(|text| (field.clone(), text)).collect();
+        if is_searchable(field) { Self::of(entries) } else { None }
+    }
+
+    fn of(mut entries: Vec<(Field, String)>) -> Option<Self> {
+        entries.sort_unstable();
+        entries.dedup();
+        let usable = !entries.is_empty()
+            && entries.len() <= MAX_TEXTS
+            && entries.iter().all(|(_, text)| text.len() >= MIN_BYTES);
+        usable.then_some(Self { entries })
     }
 
     /// How good they are: the shortest one's length, few of them, many different bytes.
     fn strength(&self) -> (usize, std::cmp::Reverse<usize>, usize) {
-        let shortest = self.texts.iter().map(String::len).min().unwrap_or(0);
-        let variety = |text: &String| {
-            let mut seen = [false; 256];
-            text.bytes().for_each(|byte| {
-                if let Some(slot) = seen.get_mut(usize::from(byte)) {
-                    *slot = true;
-                }
-            });
-            seen.iter().filter(|seen| **seen).count()
-        };
-        let variety = self.texts.iter().map(variety).min().unwrap_or(0);
-        (shortest, std::cmp::Reverse(self.texts.len()), variety)
+        let texts = || self.entries.iter().map(|(_, text)| text);
+        let shortest = texts().map(String::len).min().unwrap_or(0);
+        let variety = texts().map(|text| variety(text)).min().unwrap_or(0);
+        (shortest, std::cmp::Reverse(self.entries.len()), variety)
+    }
+}
+
+/// How many different bytes a text has.
+fn variety(text: &str) -> usize {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    bytes.len()
+}
+
+/// `tools/call` in mcp.method: shown with at most eight texts per field.
+impl std::fmt::Display for Literals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MAX_SHOWN: usize = 8;
+        for (index, same) in self.entries.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            let mut texts: Vec<_> =
+                same.iter().take(MAX_SHOWN).map(|(_, text)| format!("`{text}`")).collect();
+            if same.len() > MAX_SHOWN {
+                texts.push(format!("{} more", same.len() - MAX_SHOWN));
+            }
+            let or = if index > 0 { ", or " } else { "" };
+            write!(f, "{or}{}", texts.join(", "))?;
+            if let Some((field, _)) = same.first() {
+                write!(f, " in {field}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -76,13 +100,11 @@ pub(super) fn required(node: &Node) -> Option<Literals> {
     match node {
         Node::All(nodes) => nodes.iter().filter_map(required).max_by_key(Literals::strength),
         Node::Any(nodes) => {
-            let mut parts = nodes.iter().map(required);
-            let mut all = parts.next()??;
-            for part in parts {
-                let part = part.filter(|part| part.field == all.field)?;
-                all.texts.extend(part.texts);
+            let mut all = Vec::new();
+            for node in nodes {
+                all.extend(required(node)?.entries);
             }
-            Literals::new(&all.field, all.texts)
+            Literals::of(all)
         }
         Node::Not(_) => None,
         Node::Test(field, test) => of_test(field, test).or_else(|| header_name(field, test)),
@@ -301,7 +323,7 @@ mod tests {
         ] {
             assert_eq!(found(pattern), expected, "{pattern}");
         }
-        assert_eq!(of_pattern("token", true), some(&["to"]).filter(|_| false));
+        assert_eq!(of_pattern("token", true), None);
         assert_eq!(of_pattern("hidden_desk", true), some(&["hidden_de"]));
     }
 

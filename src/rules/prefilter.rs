@@ -109,9 +109,8 @@ impl Plan {
             match candidate {
                 Some(Candidate { on: its, literals: None }) if *its == on => always.add(rule),
                 Some(Candidate { on: its, literals: Some(wanted) }) if *its == on => {
-                    literals.extend(
-                        wanted.texts.iter().map(|text| (&wanted.field, text.as_str(), rule)),
-                    );
+                    let texts = wanted.entries.iter();
+                    literals.extend(texts.map(|(field, text)| (field, text.as_str(), rule)));
                 }
                 _ => {}
             }

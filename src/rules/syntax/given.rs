@@ -47,6 +47,9 @@ pub struct Exchange {
     /// The exchange runs inside TLS.
     #[serde(default)]
     pub tls: bool,
+    /// Only one of two disagreeing overlap copies holds the request.
+    #[serde(default)]
+    pub ambiguous: bool,
     /// The request; without one, only the contact is evaluated.
     #[serde(default)]
     pub request: Option<Request>,
