@@ -1,6 +1,106 @@
 //! Rules: YAML into a compiled set; observations into matches. Sans-IO but for loading files.
+//!
+//! ```text
+//!   load, builtin ─ Source ─▶ syntax ─▶ compile ─▶ RuleSet ─▶ Match
+//!                                  └ Problem, Report   ▲
+//!                                                      └ Subject (field, prefilter, condition)
+//! ```
+//!
+//! - [`load`] reads files; `builtin` has those that ship with the program.
+//! - `syntax` is what the files say, `compile` turns it into what is evaluated, and everything
+//!   that is wrong becomes a [`Problem`] with its place in the file.
+//! - `field` is the catalogue of what rules can read from a [`Subject`].
+//! - `prefilter` looks for literals first, so that few rules are evaluated on any one subject.
+//! - `testing` runs the examples that every rule brings along.
+//! - [`catalog`] knows the hosts of public MCP services.
+
+mod builtin;
+pub mod catalog;
+mod check;
+mod compile;
+mod condition;
+mod explain;
+mod field;
+mod list;
+mod literal;
+pub mod load;
+mod prefilter;
+mod problem;
+mod schema;
+mod set;
+mod subject;
+pub mod syntax;
+mod template;
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub use builtin::sources as builtin;
+pub use check::{check, compile};
+pub use explain::{explain, table};
+pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
+pub use list::List;
+pub use problem::{Level, Place, Problem, Report, Source};
+pub use schema::{list_schema, schema};
+pub use set::{Choice, Compiled, Group, Match, RuleSet, Scratch};
+pub use subject::{MessageFacts, OwnedMessage, OwnedSubject, Reply, Subject};
+pub use syntax::{
+    Exchange as GivenExchange, Given, GivenContact, ListKind, Request as GivenRequest,
+    Response as GivenResponse, Taxonomy, Test, Want,
+};
+pub use testing::Recognise;
+
+/// Bounds on rule files. Operators write them, but others may have written what they load.
+///
+/// Worst-case memory of a set: `max_files` × `max_file_bytes` of text while compiling, and
+/// afterwards `max_pattern_bytes` per regular expression.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest file; longer ones are refused.
+    pub max_file_bytes: usize,
+    /// Most files in one set; more are refused.
+    pub max_files: usize,
+    /// Memory of one compiled regular expression; larger ones are refused.
+    pub max_pattern_bytes: usize,
+    /// Longest regular expression as written; longer ones are refused.
+    pub max_pattern_chars: usize,
+    /// Most items in a list; longer lists are refused.
+    pub max_list_items: usize,
+    /// Most active rules on exchanges and messages that no literal filters; more are refused.
+    pub max_unfiltered_rules: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_file_bytes: 1024 * 1024,
+            max_files: 10_000,
+            max_pattern_bytes: 1024 * 1024,
+            max_pattern_chars: 2_000,
+            max_list_items: 50_000,
+            max_unfiltered_rules: 16,
+        }
+    }
+}
+
+/// Compiles arbitrary text as a rule file, for fuzzing.
+#[cfg(fuzzing)]
+pub fn fuzz(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let source = Source { name: "fuzz.yaml".into(), text: text.into() };
+        match compile(&[source], &Limits::default()) {
+            Ok((set, report)) => {
+                let _: String = set.rules().iter().map(|rule| explain(rule)).collect();
+                let _: String = report.to_string();
+            }
+            Err(report) => {
+                let _: String = report.to_string();
+            }
+        }
+    }
+}
 
 /// How bad it is. Ordered.
 #[derive(

@@ -1,0 +1,54 @@
+//! The rules that ship with the program: every YAML file below `rules/`, by name.
+
+use super::problem::Source;
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$((concat!("rules/", $name), include_str!(concat!("../../rules/", $name)))),*]
+    };
+}
+
+#[rustfmt::skip]
+const FILES: &[(&str, &str)] = files![
+    "discovery/attempt.yaml",
+    "discovery/catalogued-host.yaml",
+    "discovery/resource-challenge.yaml",
+    "discovery/resource-metadata.yaml",
+    "evasion/ambiguous-overlap.yaml",
+    "evasion/duplicate-keys.yaml",
+    "evasion/header-body-disagreement.yaml",
+    "exposure/no-authentication.yaml",
+    "exposure/plaintext-credentials.yaml",
+    "exposure/plaintext.yaml",
+    "lists/loopback-nets.yaml",
+    "lists/private-nets.yaml",
+    "protocol/base64-header.yaml",
+    "protocol/completion.yaml",
+    "protocol/envelope.yaml",
+    "protocol/initialize-result.yaml",
+    "protocol/initialize.yaml",
+    "protocol/lifecycle.yaml",
+    "protocol/logging.yaml",
+    "protocol/prompts.yaml",
+    "protocol/resources.yaml",
+    "protocol/routing-headers.yaml",
+    "protocol/server-asks.yaml",
+    "protocol/session-header.yaml",
+    "protocol/sse-endpoint.yaml",
+    "protocol/subscriptions.yaml",
+    "protocol/tasks.yaml",
+    "protocol/tools.yaml",
+    "protocol/version-header.yaml",
+    "servers/client-not-allowed.yaml",
+    "servers/expired.yaml",
+    "servers/portal-bypass.yaml",
+    "servers/tool-not-allowed.yaml",
+    "servers/unapproved.yaml",
+];
+
+/// The files of the rules that ship with the program.
+#[must_use]
+pub fn sources() -> Vec<Source> {
+    let source = |(name, text): &(&str, &str)| Source { name: (*name).into(), text: (*text).into() };
+    FILES.iter().map(source).collect()
+}

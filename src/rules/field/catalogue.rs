@@ -1,0 +1,253 @@
+//! The rows of the field catalogue.
+
+use super::{On, Phase, Shape};
+
+/// One row of the catalogue.
+#[derive(Debug)]
+pub struct Spec {
+    pub(in crate::rules) key: Key,
+    /// Dotted name; families of header fields end in `<name>`.
+    pub name: &'static str,
+    /// What its values look like.
+    pub shape: Shape,
+    /// When it is known.
+    pub phase: Phase,
+    /// Which subjects have it.
+    pub on: &'static [On],
+    /// All values it can take; empty when it is open.
+    pub values: &'static [&'static str],
+    /// Its values may hold secrets: rendered only when a rule keeps them.
+    pub secret: bool,
+    /// What it is, in a sentence or two.
+    pub doc: &'static str,
+}
+
+impl Spec {
+    /// Whether the row stands for one field per header name.
+    #[must_use]
+    pub fn is_family(&self) -> bool {
+        self.name.ends_with("<name>")
+    }
+
+    /// The name without `<name>`.
+    #[must_use]
+    pub fn stem(&self) -> &'static str {
+        self.name.strip_suffix("<name>").unwrap_or(self.name)
+    }
+
+    const fn values(mut self, values: &'static [&'static str]) -> Self {
+        self.values = values;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// What to read: one per row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::rules) enum Key {
+    HttpMethod,
+    HttpPath,
+    HttpHost,
+    HttpPort,
+    HttpScheme,
+    HttpVersion,
+    HttpVisibility,
+    HttpViaProxy,
+    HttpUserAgent,
+    HttpOrigin,
+    HttpContentType,
+    HttpAcceptsJson,
+    HttpAcceptsSse,
+    HttpProtocolVersion,
+    HttpMcpMethod,
+    HttpMcpName,
+    HttpSession,
+    HttpAuth,
+    HttpQueryKeys,
+    RequestHeaderNames,
+    RequestHeader,
+    ResponseStatus,
+    ResponseContentType,
+    ResponseResourceMetadata,
+    ResponseSession,
+    ResponseLocationHost,
+    ResponseSseEndpoint,
+    ResponseHeaderNames,
+    ResponseHeader,
+    McpMethod,
+    McpKind,
+    McpDirection,
+    McpChannel,
+    McpName,
+    McpUri,
+    McpArguments,
+    McpProtocolVersion,
+    McpModernEnvelope,
+    McpMetaKeys,
+    McpBodyKeys,
+    McpResultType,
+    McpInputRequests,
+    McpIsError,
+    McpErrorCode,
+    McpDisagreement,
+    McpBatched,
+    McpDuplicateKeys,
+    McpPartial,
+    McpAmbiguous,
+    McpSize,
+    McpToolNames,
+    McpPromptNames,
+    McpResourceUris,
+    McpClientName,
+    McpClientVersion,
+    McpServerName,
+    McpServerVersion,
+    ReplyKind,
+    ReplyStatus,
+    ReplyErrorCode,
+    ServerKey,
+    ServerHost,
+    ServerPort,
+    ServerPath,
+    ServerScheme,
+    ServerIp,
+    ServerVerdict,
+    ServerEvidence,
+    ServerAuth,
+    ServerUnauthenticatedResult,
+    ServerCatalogued,
+    ServerViaProxy,
+    ServerProtocolVersions,
+    ServerMethods,
+    ClientIp,
+}
+
+const HTTP: &[On] = &[On::Exchange, On::Message];
+const EXCHANGE: &[On] = &[On::Exchange];
+const MESSAGE: &[On] = &[On::Message];
+const ANY: &[On] = &[On::Exchange, On::Message, On::Server];
+
+const fn row(
+    key: Key,
+    name: &'static str,
+    shape: Shape,
+    phase: Phase,
+    on: &'static [On],
+    doc: &'static str,
+) -> Spec {
+    Spec { key, name, shape, phase, on, values: &[], secret: false, doc }
+}
+
+/// A row known with the request head.
+const fn head(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::RequestHead, HTTP, doc)
+}
+
+/// A row known with the response.
+const fn response(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Response, EXCHANGE, doc)
+}
+
+/// A row known with the body that carries the message.
+const fn message(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::RequestBody, MESSAGE, doc)
+}
+
+/// A row that only answers can fill.
+const fn answer(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Response, MESSAGE, doc)
+}
+
+/// A row of the address of the server or client: known with the request head.
+const fn address(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::RequestHead, ANY, doc)
+}
+
+/// A row of what the inventory knows.
+const fn known(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Server, ANY, doc)
+}
+
+/// Every field that a rule can read.
+#[rustfmt::skip]
+pub static CATALOGUE: &[Spec] = &[
+    head(Key::HttpMethod, "http.method", Shape::Text, "HTTP method of the request, as sent."),
+    head(Key::HttpPath, "http.path", Shape::Text, "Path of the request target, without the query."),
+    head(Key::HttpHost, "http.host", Shape::Text, "Host that the request is for, lower case, without port."),
+    head(Key::HttpPort, "http.port", Shape::Number, "Port that the request is for."),
+    head(Key::HttpScheme, "http.scheme", Shape::Text, "`http` in the clear, `https` inside TLS.").values(&["http", "https"]),
+    head(Key::HttpVersion, "http.version", Shape::Text, "HTTP version of the request.").values(&["1.0", "1.1", "2"]),
+    head(Key::HttpVisibility, "http.visibility", Shape::Text, "How much the source shows: names only, header fields, or bodies too.").values(&["tls", "head", "body"]),
+    head(Key::HttpViaProxy, "http.via_proxy", Shape::Bool, "The request was made through an explicit proxy."),
+    head(Key::HttpUserAgent, "http.user_agent", Shape::Text, "`User-Agent` of the request."),
+    head(Key::HttpOrigin, "http.origin", Shape::Text, "`Origin` of the request."),
+    head(Key::HttpContentType, "http.content_type", Shape::Text, "Media type of the request body, lower case, without parameters."),
+    head(Key::HttpAcceptsJson, "http.accepts_json", Shape::Bool, "`Accept` names `application/json`."),
+    head(Key::HttpAcceptsSse, "http.accepts_sse", Shape::Bool, "`Accept` names `text/event-stream`."),
+    head(Key::HttpProtocolVersion, "http.protocol_version", Shape::Text, "`MCP-Protocol-Version` of the request."),
+    head(Key::HttpMcpMethod, "http.mcp_method", Shape::Text, "`Mcp-Method` of the request."),
+    head(Key::HttpMcpName, "http.mcp_name", Shape::Text, "`Mcp-Name` of the request, base64 form decoded."),
+    head(Key::HttpSession, "http.session", Shape::Bool, "The request names an MCP session (never which one)."),
+    head(Key::HttpAuth, "http.auth", Shape::Texts, "How the request authenticates: the scheme of `Authorization` (`bearer`), the name of an API-key header, `cookie`, `query`."),
+    head(Key::HttpQueryKeys, "http.query_keys", Shape::Texts, "Names of the query parameters, lower case."),
+    head(Key::RequestHeaderNames, "http.request.header_names", Shape::Texts, "Names of the request header fields, lower case."),
+    head(Key::RequestHeader, "http.request.header.<name>", Shape::Texts, "Values of one request header field (name in lower case; a trailing `*` stands for every name that begins so). Credentials and session ids read `<masked>`."),
+    response(Key::ResponseStatus, "http.response.status", Shape::Number, "Status code of the response."),
+    response(Key::ResponseContentType, "http.response.content_type", Shape::Text, "Media type of the response body, lower case, without parameters."),
+    response(Key::ResponseResourceMetadata, "http.response.resource_metadata", Shape::Bool, "`WWW-Authenticate` of the response points at protected resource metadata (RFC 9728)."),
+    response(Key::ResponseSession, "http.response.session", Shape::Bool, "The response hands out an MCP session id."),
+    response(Key::ResponseLocationHost, "http.response.location_host", Shape::Text, "Host that a redirect points at."),
+    response(Key::ResponseSseEndpoint, "http.response.sse_endpoint", Shape::Text, "Path that the first event of an SSE response names as message endpoint (HTTP+SSE transport)."),
+    response(Key::ResponseHeaderNames, "http.response.header_names", Shape::Texts, "Names of the response header fields, lower case."),
+    response(Key::ResponseHeader, "http.response.header.<name>", Shape::Texts, "Values of one response header field (name in lower case; a trailing `*` stands for every name that begins so). Credentials and session ids read `<masked>`."),
+    message(Key::McpMethod, "mcp.method", Shape::Text, "`method` of a request or notification."),
+    message(Key::McpKind, "mcp.kind", Shape::Text, "Kind of the message.").values(&["request", "notification", "result", "error"]),
+    message(Key::McpDirection, "mcp.direction", Shape::Text, "Which way the message goes.").values(&["to_server", "to_client"]),
+    message(Key::McpChannel, "mcp.channel", Shape::Text, "What carried the message.").values(&["request_body", "response_body", "sse"]),
+    message(Key::McpName, "mcp.name", Shape::Text, "`params.name`: the tool called or the prompt asked for."),
+    message(Key::McpUri, "mcp.uri", Shape::Text, "`params.uri`: the resource asked for."),
+    message(Key::McpArguments, "mcp.arguments", Shape::Text, "`params.arguments` as JSON text, bounded. May hold secrets: shown only by rules that keep it.").secret(),
+    message(Key::McpProtocolVersion, "mcp.protocol_version", Shape::Text, "`protocolVersion` of an initialize request or result, or of the `_meta` envelope of 2026-07-28."),
+    message(Key::McpModernEnvelope, "mcp.modern_envelope", Shape::Bool, "`mcp.protocol_version` came from `_meta` (2026-07-28 and later)."),
+    message(Key::McpMetaKeys, "mcp.meta_keys", Shape::Texts, "Keys of `_meta` that begin with `io.modelcontextprotocol/`."),
+    message(Key::McpBodyKeys, "mcp.body_keys", Shape::Texts, "Keys of the top level of `params` or `result`, bounded."),
+    message(Key::McpResultType, "mcp.result_type", Shape::Text, "`result.resultType`."),
+    message(Key::McpInputRequests, "mcp.input_requests", Shape::Texts, "Methods that a result asks the client to carry out (`inputRequests`, 2026-07-28)."),
+    message(Key::McpIsError, "mcp.is_error", Shape::Bool, "`result.isError`."),
+    message(Key::McpErrorCode, "mcp.error_code", Shape::Number, "`error.code` of an error message."),
+    message(Key::McpDisagreement, "mcp.disagreement", Shape::Texts, "What the header fields and the body of a request disagree on (2026-07-28).").values(&["method", "name", "version"]),
+    message(Key::McpBatched, "mcp.batched", Shape::Bool, "The message was an element of a batch array."),
+    message(Key::McpDuplicateKeys, "mcp.duplicate_keys", Shape::Bool, "A key of the top level occurs twice: parsers differ on what such a message says."),
+    message(Key::McpPartial, "mcp.partial", Shape::Bool, "The text ended, or a gap fell, before the message was complete."),
+    message(Key::McpAmbiguous, "mcp.ambiguous", Shape::Bool, "Only one of two disagreeing copies of overlapping TCP segments holds the message."),
+    message(Key::McpSize, "mcp.size", Shape::Number, "Length of the JSON text, in bytes."),
+    message(Key::McpToolNames, "mcp.tool_names", Shape::Texts, "Names of the tools that a result lists."),
+    message(Key::McpPromptNames, "mcp.prompt_names", Shape::Texts, "Names of the prompts that a result lists."),
+    message(Key::McpResourceUris, "mcp.resource_uris", Shape::Texts, "URIs and URI templates of the resources that a result lists."),
+    message(Key::McpClientName, "mcp.client_name", Shape::Text, "`clientInfo.name`, self-reported."),
+    message(Key::McpClientVersion, "mcp.client_version", Shape::Text, "`clientInfo.version`, self-reported."),
+    message(Key::McpServerName, "mcp.server_name", Shape::Text, "`serverInfo.name`, self-reported."),
+    message(Key::McpServerVersion, "mcp.server_version", Shape::Text, "`serverInfo.version`, self-reported; often just the version of an SDK."),
+    answer(Key::ReplyKind, "reply.kind", Shape::Text, "Kind of the message that answered this request.").values(&["result", "error"]),
+    answer(Key::ReplyStatus, "reply.status", Shape::Number, "HTTP status of the answer to this request."),
+    answer(Key::ReplyErrorCode, "reply.error_code", Shape::Number, "`error.code` of the message that answered this request."),
+    known(Key::ServerKey, "server.key", Shape::Text, "`scheme://host:port/path` of the server."),
+    address(Key::ServerHost, "server.host", Shape::Text, "Host of the server; an address literal when no name was seen."),
+    address(Key::ServerPort, "server.port", Shape::Number, "Port of the server."),
+    address(Key::ServerPath, "server.path", Shape::Text, "Path of the server."),
+    address(Key::ServerScheme, "server.scheme", Shape::Text, "`http` in the clear, `https` inside TLS.").values(&["http", "https"]),
+    address(Key::ServerIp, "server.ip", Shape::Ip, "Address that answers for the server (a proxy's, behind an explicit proxy)."),
+    known(Key::ServerVerdict, "server.verdict", Shape::Text, "What the approvals say of this client's use of the server.").values(&["approved", "undetermined", "tool_not_allowed", "client_not_allowed", "expired", "portal_bypass", "unapproved"]),
+    known(Key::ServerEvidence, "server.evidence", Shape::Text, "How sure it is that the server speaks MCP.").values(&["hint", "header", "parsed", "confirmed"]),
+    known(Key::ServerAuth, "server.auth", Shape::Texts, "How this client authenticates to the server: `bearer`, `basic`, `cookie`, `x-api-key`, `query`."),
+    known(Key::ServerUnauthenticatedResult, "server.unauthenticated_result", Shape::Bool, "A `tools/list` or `tools/call` without any credential was answered with a result."),
+    known(Key::ServerCatalogued, "server.catalogued", Shape::Text, "Vendor of the public MCP service that the host is known for."),
+    known(Key::ServerViaProxy, "server.via_proxy", Shape::Bool, "The client reaches the server through an explicit proxy."),
+    known(Key::ServerProtocolVersions, "server.protocol_versions", Shape::Texts, "MCP revisions in force between client and server."),
+    known(Key::ServerMethods, "server.methods", Shape::Texts, "Methods that this client has sent to the server."),
+    address(Key::ClientIp, "client.ip", Shape::Ip, "Address of the client."),
+];

@@ -1,0 +1,280 @@
+//! Examples as written: synthetic exchanges.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::exchange::Scheme;
+use crate::mcp::{Contact, Evidence};
+use crate::net::Endpoint;
+use crate::rules::problem::Located;
+use crate::verdict::Verdict;
+
+/// The traffic of one test.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The exchanges, in order.
+    pub exchanges: Vec<Exchange>,
+    /// Approvals in force, as the text of an approvals file.
+    pub approvals: Option<String>,
+}
+
+/// What a rule does with an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// It matches.
+    Hit,
+    /// It does not match, and should not.
+    None,
+    /// It does not match, though it ought to: a documented limit.
+    KnownMiss,
+}
+
+/// One HTTP exchange, and what the inventory is to say of it.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// Client address, with a port if it matters; `10.77.0.10` when absent.
+    #[serde(default)]
+    pub client: Option<Located<String>>,
+    /// Server address, with a port if it matters; `10.77.0.20:8000` when absent.
+    #[serde(default)]
+    pub server: Option<Located<String>>,
+    /// The exchange runs inside TLS.
+    #[serde(default)]
+    pub tls: bool,
+    /// Only one of two disagreeing overlap copies holds the request.
+    #[serde(default)]
+    pub ambiguous: bool,
+    /// The request; without one, only the contact is evaluated.
+    #[serde(default)]
+    pub request: Option<Request>,
+    /// The response.
+    #[serde(default)]
+    pub response: Option<Response>,
+    /// What the inventory is to say, instead of what it would find.
+    #[serde(default)]
+    pub contact: GivenContact,
+}
+
+/// A request.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// HTTP method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Request target: path and query, or an absolute URI for a request to a proxy.
+    #[serde(default = "mcp_path")]
+    pub target: String,
+    /// Header fields. `host` and `content-length` are added, and `content-type:
+    /// application/json` when there is a body.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body: text as it is, anything else as JSON.
+    #[serde(default)]
+    pub body: Option<serde_json::Value>,
+}
+
+/// A response.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// Status code.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Header fields. `content-length` is added, and `content-type: application/json` when there
+    /// is a body.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body: text as it is, anything else as JSON.
+    #[serde(default)]
+    pub body: Option<serde_json::Value>,
+}
+
+fn post() -> String {
+    "POST".into()
+}
+
+fn mcp_path() -> String {
+    "/mcp".into()
+}
+
+const fn ok() -> u16 {
+    200
+}
+
+/// The bytes of a body: text as it is, anything else as JSON.
+fn body_text(body: Option<&serde_json::Value>) -> Option<String> {
+    match body? {
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+impl Request {
+    /// The body as it goes over the wire.
+    #[must_use]
+    pub fn body_text(&self) -> Option<String> {
+        body_text(self.body.as_ref())
+    }
+}
+
+impl Response {
+    /// The body as it goes over the wire.
+    #[must_use]
+    pub fn body_text(&self) -> Option<String> {
+        body_text(self.body.as_ref())
+    }
+}
+
+impl Exchange {
+    /// The client's endpoint; `None` when it cannot be read.
+    #[must_use]
+    pub fn client(&self) -> Option<Endpoint> {
+        endpoint(self.client.as_ref(), Endpoint::new(Ipv4Addr::new(10, 77, 0, 10).into(), 40_000))
+    }
+
+    /// The server's endpoint; `None` when it cannot be read.
+    #[must_use]
+    pub fn server(&self) -> Option<Endpoint> {
+        endpoint(self.server.as_ref(), Endpoint::new(Ipv4Addr::new(10, 77, 0, 20).into(), 8_000))
+    }
+}
+
+/// `address`, `address:port` or `[address]:port`.
+fn endpoint(text: Option<&Located<String>>, default: Endpoint) -> Option<Endpoint> {
+    let Some(Located { value, .. }) = text else {
+        return Some(default);
+    };
+    let socket = value.parse::<std::net::SocketAddr>().map(Endpoint::from).ok();
+    socket.or_else(|| Some(Endpoint::new(value.parse::<IpAddr>().ok()?, default.port)))
+}
+
+/// Facts of a contact that stand instead of what the inventory would find.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GivenContact {
+    /// Host of the server.
+    pub host: Option<String>,
+    /// Path of the server.
+    pub path: Option<String>,
+    /// Best evidence.
+    pub evidence: Option<Evidence>,
+    /// The verdict.
+    pub verdict: Option<Verdict>,
+    /// Revisions in force.
+    pub protocol_versions: Option<Vec<String>>,
+    /// Authentication schemes seen.
+    pub auth: Option<Vec<String>>,
+    /// A call without any credential was answered with a result.
+    pub unauthenticated_result: Option<bool>,
+    /// Vendor on the catalog of public MCP services.
+    pub catalogued: Option<String>,
+    /// Through an explicit proxy.
+    pub via_proxy: Option<bool>,
+    /// Methods that the client has sent.
+    pub methods: Option<Vec<String>>,
+}
+
+impl GivenContact {
+    /// Puts what is given over what was found.
+    pub fn apply(&self, contact: &mut Contact, methods: &mut Vec<String>) {
+        fn put<T: Clone>(given: Option<&T>, into: &mut T) {
+            if let Some(given) = given {
+                into.clone_from(given);
+            }
+        }
+        put(self.host.as_ref(), &mut contact.host);
+        put(self.path.as_ref(), &mut contact.path);
+        put(self.evidence.as_ref(), &mut contact.evidence);
+        put(self.verdict.as_ref(), &mut contact.verdict);
+        put(self.protocol_versions.as_ref(), &mut contact.protocol_versions);
+        put(self.auth.as_ref(), &mut contact.auth);
+        put(self.unauthenticated_result.as_ref(), &mut contact.unauthenticated_result);
+        put(self.via_proxy.as_ref(), &mut contact.via_proxy);
+        put(self.methods.as_ref(), methods);
+        if self.catalogued.is_some() {
+            contact.catalogued.clone_from(&self.catalogued);
+        }
+        if self.host.is_some() || self.path.is_some() {
+            contact.key = format!(
+                "{}://{}:{}{}",
+                contact.scheme.as_str(),
+                contact.host,
+                contact.port,
+                contact.path
+            );
+        }
+    }
+}
+
+impl Exchange {
+    /// The contact of an exchange without a request: addresses and what is given, else defaults.
+    /// `None` when an address cannot be read.
+    #[must_use]
+    pub fn bare_contact(&self) -> Option<(Contact, Vec<String>)> {
+        let (client, server) = (self.client()?, self.server()?);
+        let scheme = if self.tls { Scheme::Https } else { Scheme::Http };
+        let mut contact = Contact {
+            key: format!("{}://{server}/mcp", scheme.as_str()),
+            host: server.ip.to_string(),
+            port: server.port,
+            path: "/mcp".into(),
+            scheme,
+            server: server.ip,
+            client: client.ip,
+            evidence: Evidence::default(),
+            verdict: Verdict::Undetermined,
+            protocol_versions: Vec::new(),
+            auth: Vec::new(),
+            unauthenticated_result: false,
+            catalogued: None,
+            via_proxy: false,
+        };
+        let mut methods = Vec::new();
+        self.contact.apply(&mut contact, &mut methods);
+        Some((contact, methods))
+    }
+}
+
+/// One exchange or a list of them, for the schema.
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "describes `give` to the JSON Schema only")]
+pub(super) enum OneOrMany {
+    One(Exchange),
+    Many(Vec<Exchange>),
+}
+
+/// Reads one exchange or a list of them.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Exchange>, D::Error> {
+    struct OneOrManyVisitor;
+    impl<'de> Visitor<'de> for OneOrManyVisitor {
+        type Value = Vec<Exchange>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an exchange or a list of exchanges")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let map = serde::de::value::MapAccessDeserializer::new(map);
+            Exchange::deserialize(map).map(|one| vec![one])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut many = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                many.push(one);
+            }
+            Ok(many)
+        }
+    }
+    deserializer.deserialize_any(OneOrManyVisitor)
+}

@@ -1,0 +1,133 @@
+//! The rules that ship: they compile, their examples hold, and they cover what they claim.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::stand_in::StandIn;
+use crate::rules::{
+    Lane, Limits, RuleSet, Severity, builtin, check, compile, explain, list_schema, load, schema,
+    table,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
+}
+
+fn shipped() -> RuleSet {
+    compile(&builtin(), &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
+}
+
+/// Compares with a file below `rules/`, or rewrites it when `SHADOWTAP_BLESS` is set.
+fn same_as_file(name: &str, actual: &str) {
+    let path = root().join(name);
+    if std::env::var_os("SHADOWTAP_BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == actual, "{name} is stale: run this test with SHADOWTAP_BLESS=1");
+}
+
+#[test]
+fn shipped_rules_pass_their_own_check() {
+    let (set, report) = check(&builtin(), &Limits::default(), &StandIn);
+    assert!(report.problems.is_empty(), "{report}");
+    assert_eq!(set.unwrap().rules().len(), shipped().rules().len());
+}
+
+#[test]
+fn every_file_is_built_in() {
+    let files = load::read(&[root()], &Limits::default()).unwrap();
+    let below = |name: &str| {
+        let path = Path::new(name).strip_prefix(root()).unwrap();
+        format!("rules/{}", path.display())
+    };
+    let on_disk: BTreeSet<_> =
+        files.iter().map(|file| (below(&file.name), file.text.clone())).collect();
+    let built_in: BTreeSet<_> = builtin().into_iter().map(|file| (file.name, file.text)).collect();
+    assert_eq!(on_disk, built_in);
+}
+
+#[test]
+fn ids_lie_in_the_range_of_their_folder() {
+    for rule in shipped().rules() {
+        let folder = rule.file.split('/').nth(1).unwrap();
+        let digit = match folder {
+            "protocol" => '1',
+            "discovery" => '2',
+            "servers" => '3',
+            "exposure" => '6',
+            "evasion" => '7',
+            other => panic!("the folder {other} has no range"),
+        };
+        assert_eq!(rule.info.id.chars().nth(5), Some(digit), "{}", rule.file);
+    }
+}
+
+#[test]
+fn protocol_and_discovery_rules_only_inform() {
+    for rule in shipped().rules().iter().filter(|rule| rule.info.id.as_str() < "SMCP-3000") {
+        assert_eq!(
+            (rule.info.lane, rule.info.severity),
+            (Lane::Hunt, Severity::Info),
+            "{}",
+            rule.info.id
+        );
+        assert!(rule.raise.is_empty());
+    }
+}
+
+#[test]
+fn every_method_of_every_revision_has_a_rule() {
+    let methods = "initialize server/discover ping tools/list tools/call prompts/list prompts/get \
+        resources/list resources/templates/list resources/read resources/subscribe \
+        resources/unsubscribe subscriptions/listen completion/complete logging/setLevel \
+        sampling/createMessage roots/list elicitation/create tasks/get tasks/cancel tasks/list \
+        tasks/result tasks/update notifications/initialized notifications/cancelled \
+        notifications/progress notifications/message notifications/tools/list_changed \
+        notifications/prompts/list_changed notifications/resources/list_changed \
+        notifications/resources/updated notifications/roots/list_changed \
+        notifications/tasks/status notifications/tasks notifications/elicitation/complete \
+        notifications/subscriptions/acknowledged";
+    let texts: Vec<String> = builtin()
+        .into_iter()
+        .filter(|file| file.name.starts_with("rules/protocol/"))
+        .map(|file| file.text.split("\ntests:").next().unwrap().to_owned())
+        .collect();
+    for method in methods.split_whitespace() {
+        let named = |text: &String| {
+            text.split(|c: char| c.is_whitespace() || "[],".contains(c)).any(|word| word == method)
+        };
+        assert!(texts.iter().any(named), "{method}");
+    }
+}
+
+#[test]
+fn the_schemas_beside_the_rules_are_current() {
+    let pretty = |schema: &_| serde_json::to_string_pretty(schema).unwrap() + "\n";
+    same_as_file("schema.json", &pretty(&schema()));
+    same_as_file("list.schema.json", &pretty(&list_schema()));
+}
+
+#[test]
+fn the_table_of_rules_changes_only_on_purpose() {
+    same_as_file("rules.txt", &table(&shipped()));
+}
+
+#[test]
+fn explain_shows_literals_phase_fields_and_tests() {
+    let set = shipped();
+    let text = explain(set.get("SMCP-1102").unwrap());
+    for part in [
+        "SMCP-1102 rev 1: MCP tool methods",
+        "`tools/call`",
+        "in mcp.method (the longest texts",
+        "decides     with the request body",
+        "mcp.method (text): `method` of a request or notification.",
+        "hit         call",
+        "none        other JSON-RPC",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    assert!(explain(set.get("SMCP-3001").unwrap()).contains("none: evaluated on every server"));
+    assert!(set.get("SMCP-0000").is_none());
+}
