@@ -22,6 +22,7 @@
 pub mod anomaly;
 pub mod app;
 pub mod capture;
+pub mod cli;
 pub mod content;
 pub mod decode;
 pub mod exchange;
@@ -30,6 +31,7 @@ pub mod flow;
 pub mod mcp;
 pub mod net;
 pub mod observation;
+pub mod pipeline;
 pub mod rules;
 pub mod secret;
 pub mod sinks;

@@ -39,7 +39,14 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub fn new(number: u64, _start: u64, step: u64, port: u16, script: Script, lossy: bool) -> Self {
+    pub fn new(
+        number: u64,
+        _start: u64,
+        step: u64,
+        port: u16,
+        script: Script,
+        lossy: bool,
+    ) -> Self {
         // The network 198.18.0.0/15 is for benchmarks (RFC 2544).
         let client = 0xc612_0000 | (number % 40_000) as u32;
         let server = 0xc613_0000 | (number * 7 % 500) as u32;

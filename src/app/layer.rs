@@ -109,6 +109,8 @@ impl<S: ExchangeSink> Handler for Layer<S> {
             tally.flows += 1;
             tally.bytes += state.untallied;
         }
+        let protocol = state.shed.unwrap_or(Protocol::Other);
+        self.counters.of_mut(protocol).bytes += flow.shed_bytes;
     }
 
     fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly) {

@@ -67,17 +67,16 @@ impl Default for Limits {
 }
 
 /// Flows and bytes of one protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {
     /// Flows that ended as this protocol.
     pub flows: u64,
-    /// Bytes delivered to the layer in them. A shed flow delivers no more, so that this is the
-    /// little that was read, not the traffic.
+    /// Payload bytes in them; of a flow that was shed, repeated ones included.
     pub bytes: u64,
 }
 
 /// What the layer has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Exchanges begun.
     pub exchanges: u64,
@@ -95,6 +94,26 @@ pub struct Counters {
     pub gap_bytes: u64,
     /// Anomalies reported, the flow layer's not among them.
     pub anomalies: u64,
+}
+
+impl std::ops::AddAssign<&Self> for Tally {
+    fn add_assign(&mut self, other: &Self) {
+        self.flows += other.flows;
+        self.bytes += other.bytes;
+    }
+}
+
+impl std::ops::AddAssign<&Self> for Counters {
+    fn add_assign(&mut self, other: &Self) {
+        self.exchanges += other.exchanges;
+        self.http1 += &other.http1;
+        self.tls += &other.tls;
+        self.http2 += &other.http2;
+        self.websocket += &other.websocket;
+        self.other += &other.other;
+        self.gap_bytes += other.gap_bytes;
+        self.anomalies += other.anomalies;
+    }
 }
 
 impl Counters {

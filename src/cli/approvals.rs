@@ -12,7 +12,11 @@ pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
     match command {
         Approvals::Check { file } => {
             let approvals = load::approvals(&file)?;
-            print(&format!("{}: {} approvals, no problems\n", file.display(), approvals.all().len()))?;
+            print(&format!(
+                "{}: {} approvals, no problems\n",
+                file.display(),
+                approvals.all().len()
+            ))?;
             Ok(Exit::Clean)
         }
         Approvals::Draft { captures } => {

@@ -1,7 +1,7 @@
 //! The command line: what was typed into what is done, and how it ended into an exit code.
 
-pub mod args;
 mod approvals;
+pub mod args;
 mod load;
 mod progress;
 mod replay;

@@ -156,8 +156,11 @@ fn servers(policy: &Policy, outcome: &Outcome) -> Vec<ServerEvent> {
     let origin = |server: &crate::mcp::inventory::Server| {
         (server.key.scheme, server.key.host.clone(), server.key.port)
     };
-    let proven: BTreeSet<_> =
-        all.iter().filter(|(_, server)| server.is_mcp()).map(|(_, server)| origin(server)).collect();
+    let proven: BTreeSet<_> = all
+        .iter()
+        .filter(|(_, server)| server.is_mcp())
+        .map(|(_, server)| origin(server))
+        .collect();
     all.iter()
         .filter(|(_, server)| {
             server.is_mcp()
@@ -185,7 +188,9 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
     let failing = outcome.findings.iter().filter(|finding| args.fail_on.fails(finding.severity));
     match (failing.count(), args.fail_on) {
         (0, FailOn::Never) => (Exit::Clean, "findings do not fail this run".to_owned()),
-        (0, FailOn::At(least)) => (Exit::Clean, format!("no finding of severity {} or above", word(least))),
+        (0, FailOn::At(least)) => {
+            (Exit::Clean, format!("no finding of severity {} or above", word(least)))
+        }
         (count, FailOn::At(least)) => {
             let findings = if count == 1 { "finding" } else { "findings" };
             (Exit::Findings, format!("{count} {findings} of severity {} or above", word(least)))
@@ -228,18 +233,24 @@ fn write_report(
     let rules: Vec<Arc<RuleInfo>> =
         policy.rules.rules().iter().map(|rule| Arc::clone(&rule.info)).collect();
     let (file, written) = match report {
-        args::Report::Sarif(file) => (file, create(file).and_then(|mut out| {
-            write_sarif(&mut out, env!("CARGO_PKG_VERSION"), &rules, &outcome.findings)?;
-            out.flush()
-        })),
-        args::Report::Junit(file) => (file, create(file).and_then(|mut out| {
-            let threshold = match fail_on {
-                FailOn::At(severity) => severity,
-                FailOn::Never => Severity::Critical,
-            };
-            write_junit(&mut out, &rules, &outcome.findings, threshold)?;
-            out.flush()
-        })),
+        args::Report::Sarif(file) => (
+            file,
+            create(file).and_then(|mut out| {
+                write_sarif(&mut out, env!("CARGO_PKG_VERSION"), &rules, &outcome.findings)?;
+                out.flush()
+            }),
+        ),
+        args::Report::Junit(file) => (
+            file,
+            create(file).and_then(|mut out| {
+                let threshold = match fail_on {
+                    FailOn::At(severity) => severity,
+                    FailOn::Never => Severity::Critical,
+                };
+                write_junit(&mut out, &rules, &outcome.findings, threshold)?;
+                out.flush()
+            }),
+        ),
     };
     written.map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
 }

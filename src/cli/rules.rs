@@ -36,9 +36,9 @@ fn check(paths: &[std::path::PathBuf]) -> Result<Exit, Failure> {
     let sources = if paths.is_empty() {
         rules::builtin()
     } else {
-        rules::load::sources(paths, &limits).map_err(Failure::new)?
+        rules::load::read(paths, &limits).map_err(Failure::new)?
     };
-    let report = rules::check(&sources, &limits, &Recogniser);
+    let (_, report) = rules::check(&sources, &limits, &Recogniser);
     print(&report.to_string())?;
     Ok(if report.has_errors() { Exit::Usage } else { Exit::Clean })
 }

@@ -104,3 +104,21 @@ counters! {
     /// Most bytes ever buffered at once, with overhead (gauge).
     max_buffered_bytes,
 }
+
+impl Counters {
+    /// Flows pushed out by bounds.
+    #[must_use]
+    pub const fn evicted(&self) -> u64 {
+        self.evicted_half_open
+            + self.evicted_quiet
+            + self.evicted_unknown
+            + self.evicted_candidate
+            + self.evicted_mcp
+    }
+
+    /// Payload bytes, each once; those of flows of no interest as often as they were captured.
+    #[must_use]
+    pub const fn unique_bytes(&self) -> u64 {
+        self.payload_bytes.saturating_sub(self.duplicate_bytes)
+    }
+}

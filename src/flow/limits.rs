@@ -59,6 +59,20 @@ pub struct Limits {
     pub hash_seed: u64,
 }
 
+impl Limits {
+    /// The bounds of one of `tables` tables that share these.
+    #[must_use]
+    pub fn share(&self, tables: usize) -> Self {
+        let tables = tables.max(1);
+        Self {
+            max_flows: (self.max_flows / tables).max(1),
+            max_buffered_bytes: (self.max_buffered_bytes / tables)
+                .max(self.max_stream_buffered_bytes),
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -44,6 +44,8 @@ pub struct FlowInfo {
     pub opened: Timestamp,
     /// No SYN was seen: the capture starts inside the connection.
     pub midstream: bool,
+    /// Payload bytes captured since the layers above lost interest, repeated ones included.
+    pub shed_bytes: u64,
 }
 
 /// The packet at which something became known.

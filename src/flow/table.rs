@@ -284,6 +284,7 @@ impl<S: Default> Table<S> {
             scope: entry.key.scope(),
             opened: entry.opened,
             midstream: !entry.any(Fact::Syn),
+            shed_bytes: 0,
         };
         self.counters.midstream += u64::from(info.midstream);
         let both =
@@ -322,6 +323,9 @@ impl<S: Default> Table<S> {
             self.make_room(segment, handler);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.interest == Interest::None {
+            connection.info.shed_bytes += segment.payload.len() as u64;
+        }
         let before = connection.charge();
         let (counters, limits, now) = (&mut self.counters, &self.limits, self.clock.now());
         connection.segment(side, segment, &mut Env { handler, counters, limits, now });

@@ -47,7 +47,10 @@ pub(super) struct Body {
 
 impl Body {
     /// A body that may be JSON.
-    pub(super) fn json<'a>(codings: impl Iterator<Item = &'a [u8]>, charset: Option<&[u8]>) -> Self {
+    pub(super) fn json<'a>(
+        codings: impl Iterator<Item = &'a [u8]>,
+        charset: Option<&[u8]>,
+    ) -> Self {
         let text = Transcoder::new(charset);
         let form = Form::Json(Box::new(Json { text, reader: Reader::default() }));
         Self { decoder: decoder(codings), form }
@@ -55,7 +58,10 @@ impl Body {
 
     /// An event stream.
     pub(super) fn events<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
-        let form = Form::Events { parser: sse::Parser::new(), events: Box::default() };
+        let form = Form::Events {
+            parser: sse::Parser::new(sse::Limits::default()),
+            events: Box::default(),
+        };
         Self { decoder: decoder(codings), form }
     }
 
@@ -129,7 +135,11 @@ impl Form {
         match self {
             Self::Json(json) => {
                 json.push(plain, found);
-                if json.reader.is_dead() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if json.reader.is_dead() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             }
             Self::Events { parser, events } => {
                 parser.push(plain, &mut events.sink(found));
@@ -180,7 +190,6 @@ impl Events {
     fn sink<'e, 'f>(&'e mut self, found: &'f mut Vec<Found>) -> EventSink<'e, 'f> {
         EventSink { events: self, found }
     }
-
 }
 
 impl sse::Sink for EventSink<'_, '_> {

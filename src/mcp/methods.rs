@@ -1,19 +1,3 @@
-<<<<<<< HEAD
-//! tmp
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    Exclusive,
-    Weak,
-    Shared,
-    Ambiguous,
-}
-#[derive(Clone, Copy, Debug)]
-pub struct Method {
-    pub class: Class,
-}
-pub fn lookup(_: &str) -> Option<&'static Method> {
-    None
-=======
 //! Every method of MCP: in which revisions it exists, who sends it, and what it proves.
 
 /// A revision of the specification, oldest first.
@@ -314,5 +298,4 @@ mod tests {
         assert!(lookup("ping").unwrap().exists_in(Revision::V2024_11_05));
         assert_eq!(Revision::V2026_07_28.as_str(), "2026-07-28");
     }
->>>>>>> jsonrpc
 }

@@ -16,9 +16,7 @@ use crate::exchange::{
     BodyInterest, Context, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
 };
 use crate::net::Direction;
-use crate::observation::{
-    Channel, Event, Kind, Message, Observation, RequestInfo, ResponseInfo,
-};
+use crate::observation::{Channel, Event, Kind, Message, Observation, RequestInfo, ResponseInfo};
 use crate::secret::SecretHasher;
 
 /// Bounds of recognition per flow.
@@ -36,7 +34,7 @@ impl Default for Limits {
 }
 
 /// What recognition counts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct Counters {
     /// Exchanges begun.
     pub exchanges: u64,
@@ -46,6 +44,15 @@ pub struct Counters {
     pub undecodable_bytes: u64,
     /// Exchanges given up at the bound.
     pub given_up: u64,
+}
+
+impl std::ops::AddAssign<&Self> for Counters {
+    fn add_assign(&mut self, other: &Self) {
+        self.exchanges += other.exchanges;
+        self.messages += other.messages;
+        self.undecodable_bytes += other.undecodable_bytes;
+        self.given_up += other.given_up;
+    }
 }
 
 /// The state of recognition in one flow.
@@ -445,7 +452,8 @@ impl ExchangeSink for Tap {
     }
 
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {
-        if state.is_mcp {
+        // Oddities of a flow as a whole come without its state, and are rare.
+        if state.is_mcp || anomaly.layer == Layer::Flow {
             let (client, server) = (context.client, context.server);
             self.observe(context, Event::Anomaly { client, server, anomaly });
         }

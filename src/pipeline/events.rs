@@ -117,10 +117,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         clients,
         sessions: server.sessions.iter().map(ToString::to_string).collect(),
         auth: auth.into_iter().collect(),
-        bytes: Directions {
-            client_to_server: server.bytes[0],
-            server_to_client: server.bytes[1],
-        },
+        bytes: Directions { client_to_server: server.bytes[0], server_to_client: server.bytes[1] },
         http_status: server.statuses.clone(),
         refused_attempts: server.refused,
         anomalies: server.anomalies.clone(),

@@ -154,7 +154,8 @@ pub fn replay(
     analysis.finish(last);
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let (inventory, findings) = analysis.into_parts();
-    let stats = stats::gather(&counters, &decoder, &shards, &inventory, &findings, &names, &troubles);
+    let stats =
+        stats::gather(&counters, &decoder, &shards, &inventory, &findings, &names, &troubles);
     let findings = Findings::finish(findings, &names);
     Ok(Outcome { inventory, findings, stats, troubles })
 }

@@ -159,7 +159,11 @@ impl Reader {
     }
 
     /// Reads one capture. `seen` gets observations, in packet order, and progress.
-    pub fn read(&mut self, input: &Input, seen: &mut impl FnMut(&Names, Progress, &mut Vec<Caused>)) {
+    pub fn read(
+        &mut self,
+        input: &Input,
+        seen: &mut impl FnMut(&Names, Progress, &mut Vec<Caused>),
+    ) {
         let mut source = match Source::open(input, &self.limits) {
             Ok(source) => source,
             Err(error) => {
@@ -190,8 +194,7 @@ impl Reader {
             self.push(&packet, &mut out);
             let report = self.counters.packets % PROGRESS_PACKETS == 0;
             if report || !out.is_empty() {
-                let bytes =
-                    if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
+                let bytes = if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
                 seen(&self.names, Progress { bytes, packets: self.counters.packets }, &mut out);
             }
         }

@@ -3,16 +3,14 @@
 
 use super::analysis::{Policy, with_subject};
 use crate::exchange::{
-    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead,
-    ResponseHead, Scheme, Version, Visibility,
+    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
+    Scheme, Version, Visibility,
 };
 use crate::flow::At;
 use crate::mcp::inventory::{self, Inventory};
 use crate::mcp::{Tap, TapLimits};
 use crate::rules::catalog::Catalog;
-use crate::rules::{
-    Given, GivenExchange, OwnedMessage, OwnedSubject, Recognise, RuleSet, Subject,
-};
+use crate::rules::{Given, GivenExchange, OwnedMessage, OwnedSubject, Recognise, RuleSet, Subject};
 use crate::secret::SecretHasher;
 use crate::time::Timestamp;
 use crate::verdict::Approvals;

@@ -13,7 +13,7 @@ use crate::secret::SecretHasher;
 pub const SHARDS: usize = 16;
 
 /// Bounds of the layers in a shard.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// Of the flow table, for all shards together.
     pub flow: flow::Limits,

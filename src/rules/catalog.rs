@@ -163,6 +163,13 @@ impl Catalog {
         self.hosts.get(host.as_str())
     }
 
+    /// Who offers the service of a host, if its name alone says that it is one of MCP.
+    #[must_use]
+    pub fn vendor(&self, host: &str) -> Option<String> {
+        let entry = self.get(host).filter(|entry| entry.strength == Strength::Dedicated)?;
+        entry.vendors.first().cloned()
+    }
+
     /// How many hosts it has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -57,7 +57,7 @@ pub(super) fn rule(
         return None;
     }
     Some(Compiled {
-        info: info(rule),
+        info: std::sync::Arc::new(info(rule)),
         map: rule.map.clone(),
         noise: rule.noise.clone(),
         on,

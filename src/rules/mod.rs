@@ -45,7 +45,7 @@ pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{list_schema, schema};
 pub use set::{Choice, Compiled, Group, Match, RuleSet, Scratch};
-pub use subject::{MessageFacts, OwnedMessage, OwnedSubject, Reply, Subject};
+pub use subject::{MessageFacts, OwnedMessage, OwnedSubject, Subject};
 pub use syntax::{
     Exchange as GivenExchange, Given, GivenContact, ListKind, Request as GivenRequest,
     Response as GivenResponse, Taxonomy, Test, Want,

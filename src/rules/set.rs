@@ -2,6 +2,7 @@
 //!
 //! A [`RuleSet`] is immutable and can be shared by threads; each keeps a [`Scratch`] of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::Node;
@@ -19,7 +20,7 @@ use crate::mcp::Evidence;
 #[derive(Debug)]
 pub struct Compiled {
     /// What findings repeat of it.
-    pub info: RuleInfo,
+    pub info: Arc<RuleInfo>,
     /// Where it stands in public taxonomies.
     pub map: Taxonomy,
     /// What else can look like this.
@@ -84,7 +85,7 @@ pub struct Match<'r> {
 impl Compiled {
     /// Whether the engine evaluates it: drafts and deprecated rules are checked only.
     #[must_use]
-    pub const fn is_active(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         matches!(self.info.status, Status::Experimental | Status::Stable)
     }
 

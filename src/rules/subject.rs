@@ -3,20 +3,10 @@
 use std::sync::Arc;
 
 use super::field::On;
+use crate::mcp::inventory::Reply;
 use crate::mcp::{Contact, Evidence};
 use crate::net::Direction;
-use crate::observation::{Channel, Kind, Message, RequestInfo, ResponseInfo};
-
-/// How a request was answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status of the exchange.
-    pub status: Option<u16>,
-    /// Kind of the message with the same id: a result or an error.
-    pub kind: Option<Kind>,
-    /// `error.code` of it.
-    pub error_code: Option<i64>,
-}
+use crate::observation::{Channel, Message, RequestInfo, ResponseInfo};
 
 /// A JSON-RPC message and what is known around it.
 #[derive(Clone, Copy, Debug)]

@@ -7,4 +7,7 @@ mod printable;
 pub mod report;
 pub mod sarif;
 
+pub use junit::write_junit;
+pub use ndjson::{Existing, RotatingFile, write_event};
 pub use printable::printable;
+pub use sarif::write_sarif;

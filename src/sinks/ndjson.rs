@@ -47,8 +47,9 @@ impl std::error::Error for FileError {
 /// What to do when files of an earlier run are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// Refuse: a second replay into the same directory would count everything twice.
-    Refuse,
+    /// Take their place: a replay of the same capture gives the same lines. A finished file stays
+    /// until its successor is complete; what a crash left half done is removed at once.
+    Replace,
     /// Go on with the next free number, as a service does.
     Continue,
 }
@@ -56,14 +57,14 @@ pub enum Existing {
 /// Lines into `DIR/STEM.ndjson`, then `DIR/STEM.1.ndjson`, `DIR/STEM.2.ndjson` and so on.
 ///
 /// A file is written as `….ndjson.partial` and gets its name when it is full or finished, after
-/// its bytes are on the disk: a reader that takes only `*.ndjson` never sees half a file. No file
-/// is ever overwritten. Dropping it without [`finish`](Self::finish) leaves the partial file, as a
+/// its bytes are on the disk: a reader that takes only `*.ndjson` never sees half a file. Dropping it without [`finish`](Self::finish) leaves the partial file, as a
 /// crash does. A file passes `max_bytes` by less than one line.
 #[derive(Debug)]
 pub struct RotatingFile {
     directory: PathBuf,
     stem: String,
     max_bytes: u64,
+    existing: Existing,
     number: u32,
     current: Option<Current>,
 }
@@ -80,8 +81,7 @@ impl RotatingFile {
     /// Makes the directory if need be, and the first file.
     ///
     /// # Errors
-    /// When the directory cannot be made or written, or files of an earlier run are there and
-    /// `existing` is [`Existing::Refuse`].
+    /// When the directory cannot be made or written.
     pub fn create(
         directory: &Path,
         stem: &str,
@@ -98,18 +98,10 @@ impl RotatingFile {
             directory: directory.to_owned(),
             stem: stem.to_owned(),
             max_bytes: max_bytes.max(1),
+            existing,
             number: 0,
             current: None,
         };
-        let done = files.path(0);
-        if existing == Existing::Refuse && (done.exists() || partial_of(&done).exists()) {
-            return Err(FileError {
-                what: "begin",
-                path: done,
-                hint: "choose an empty directory, or remove what an earlier run left",
-                source: io::Error::from(io::ErrorKind::AlreadyExists),
-            });
-        }
         files.current = Some(files.open()?);
         Ok(files)
     }
@@ -128,8 +120,10 @@ impl RotatingFile {
             let done = self.path(self.number);
             let partial = partial_of(&done);
             self.number += 1;
-            if done.exists() {
-                continue;
+            match self.existing {
+                Existing::Continue if done.exists() => continue,
+                Existing::Continue => {}
+                Existing::Replace => drop(fs::remove_file(&partial)),
             }
             // `create_new` neither follows links nor takes a file that somebody else writes.
             match OpenOptions::new().write(true).create_new(true).open(&partial) {
@@ -193,7 +187,20 @@ impl RotatingFile {
     /// # Errors
     /// When the last bytes cannot be written or the file not renamed.
     pub fn finish(mut self) -> Result<(), FileError> {
-        self.finish_current()
+        self.finish_current()?;
+        if self.existing == Existing::Replace {
+            // An earlier run may have filled more files than this one.
+            let later = (self.number..MAX_FILES).map(|number| self.path(number));
+            for left in later.take_while(|path| path.exists()) {
+                fs::remove_file(&left).map_err(|source| FileError {
+                    what: "remove",
+                    path: left.clone(),
+                    hint: "it is left of an earlier run; remove it by hand",
+                    source,
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -61,12 +61,7 @@ fn compare(what: &str, got: &Counts, low: &Counts, high: &Counts, faults: &mut V
     for name in names {
         let of = |counts: &Counts| counts.get(name).copied().unwrap_or(0);
         if of(got) < of(low) || of(got) > of(high) {
-            faults.push(format!(
-                "{what} {name}: {} (label {}..{})",
-                of(got),
-                of(low),
-                of(high)
-            ));
+            faults.push(format!("{what} {name}: {} (label {}..{})", of(got), of(low), of(high)));
         }
     }
 }
@@ -81,11 +76,10 @@ fn faults(label: &Value, events: &[Value]) -> Vec<String> {
     let servers: Vec<_> =
         events.iter().filter(|event| is(event, "server") && event["mcp"] == true).collect();
     if label["mcp"] != true || label["decodable"] == "none" {
-        faults.extend(servers.iter().map(|server| format!("calls {} MCP", server["server"]["key"])));
+        faults
+            .extend(servers.iter().map(|server| format!("calls {} MCP", server["server"]["key"])));
         let strong = |event: &&Value| {
-            is(event, "finding")
-                && label["mcp"] != true
-                && !(event["evidence"] == "hint")
+            is(event, "finding") && label["mcp"] != true && !(event["evidence"] == "hint")
         };
         faults.extend(events.iter().filter(strong).map(|event| {
             format!("finding {} with evidence {}", event["rule"]["id"], event["evidence"])
@@ -136,7 +130,13 @@ fn compare_mixed(label: &Value, servers: &[&Value], faults: &mut Vec<String>) {
     });
     compare("methods", &got, &want, &want, faults);
     let tools = counts(&label["tools_called"]);
-    compare("tools", &sum(servers, |server| counts(&server["tools_called"])), &tools, &tools, faults);
+    compare(
+        "tools",
+        &sum(servers, |server| counts(&server["tools_called"])),
+        &tools,
+        &tools,
+        faults,
+    );
 }
 
 fn compare_servers(label: &Value, servers: &[&Value], faults: &mut Vec<String>) {

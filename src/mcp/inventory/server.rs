@@ -248,6 +248,13 @@ impl Server {
         self.evidence >= Evidence::Parsed
     }
 
+    /// Whether there is at least a hint of MCP worth showing: header evidence, a client that tried,
+    /// or a path by convention.
+    #[must_use]
+    pub fn is_hint(&self) -> bool {
+        self.evidence >= Evidence::Header || self.refused > 0 || super::is_mcp_path(&self.key.path)
+    }
+
     pub(super) fn touch(&mut self, at: At) {
         self.first = self.first.min(at);
         self.last = self.last.max(at);

@@ -72,7 +72,8 @@ fn traffic() -> impl Strategy<Value = GivenExchange> {
         let request = serde_json::json!({"target": target, "headers": headers, "body": body});
         exchange.request = Some(serde_json::from_value(request).unwrap());
         exchange.response = status.map(|status| {
-            let body = answered.then(|| serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
+            let body =
+                answered.then(|| serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
             serde_json::from_value(serde_json::json!({"status": status, "body": body})).unwrap()
         });
         exchange

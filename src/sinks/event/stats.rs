@@ -74,6 +74,17 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Readable bytes in percent of all; 100 when there was nothing to read.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        if self.payload_bytes == 0 {
+            return 100.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share, shown with one digit")]
+        let share = self.readable_bytes as f64 / self.payload_bytes as f64;
+        100.0 * share.min(1.0)
+    }
+
     /// Readable bytes in tenths of a percent of all, rounded down so that 100 % means all; `None`
     /// when there was nothing to read.
     #[must_use]
