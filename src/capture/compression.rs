@@ -91,7 +91,7 @@ impl<R: Read> Gzip<R> {
         Self { input, inflate: Decompress::new_gzip(15), place: Place::Member, pending: None }
     }
 
-    /// Inflates once: the bytes produced, and whether to go on for more.
+    /// Inflates once; gives the bytes produced.
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.input.fill_buf()?;
         let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
@@ -115,21 +115,22 @@ impl<R: Read> Gzip<R> {
 
     /// Between members: passes padding; false at the end of the input.
     fn another_member(&mut self) -> io::Result<bool> {
-        let bytes = self.input.fill_buf()?;
-        match (bytes.first(), self.place) {
-            (None, _) => Ok(false),
-            (Some(0x1F), Place::Between) => {
-                self.place = Place::Member;
-                Ok(true)
+        while fill(&mut self.input)? > 0 {
+            let bytes = self.input.buffer();
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            match (bytes.first(), self.place) {
+                (Some(0x1F), Place::Between) => {
+                    self.place = Place::Member;
+                    return Ok(true);
+                }
+                _ if zeros > 0 => {
+                    self.input.consume(zeros);
+                    self.place = Place::Padding;
+                }
+                _ => return Err(corrupt("gzip", &"other bytes follow it")),
             }
-            (Some(0), _) => {
-                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-                self.input.consume(zeros);
-                self.place = Place::Padding;
-                self.another_member()
-            }
-            (Some(_), _) => Err(corrupt("gzip", &"other bytes follow it")),
         }
+        Ok(false)
     }
 }
 
@@ -141,7 +142,6 @@ impl<R: Read> Read for Gzip<R> {
                 self.pending = Some(io::Error::new(error.kind(), error.to_string()));
                 return Err(error);
             }
-            let there = fill(&mut self.input)?;
             if self.place != Place::Member {
                 match self.another_member() {
                     Ok(true) => {}
@@ -150,7 +150,7 @@ impl<R: Read> Read for Gzip<R> {
                 }
                 continue;
             }
-            if there == 0 {
+            if fill(&mut self.input)? == 0 {
                 return Err(cut_short("gzip"));
             }
             let produced = self.step(out)?;

@@ -6,7 +6,7 @@
 //! the end of the stream, and the thread's result tells where and why.
 //!
 //! The thread ends when the file ends, when it is damaged, or when the reading end of the pipe is
-//! closed. It never waits for its reader in any other way.
+//! closed: the write then fails, as Rust programs ignore SIGPIPE.
 
 use std::io::{PipeWriter, Read, Write};
 use std::thread::JoinHandle;

@@ -133,13 +133,17 @@ pub fn expand(arguments: &[PathBuf]) -> Result<Vec<Input>, InputError> {
             }
             Ok(metadata) => inputs.add_file(argument, metadata.is_file())?,
             // Only what is not there by that name is a pattern.
-            Err(error) if glob::is_pattern(argument) && error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if glob::is_pattern(argument) && is_absent(&error) => {
                 inputs.add_matches(argument)?;
             }
             Err(error) => return Err(InputError::of(argument, error)),
         }
     }
     Ok(inputs.list)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[derive(Default)]
@@ -294,6 +298,7 @@ mod tests {
             ("empty", "empty: no capture files in this directory; files named .pcap"),
             ("*.cap", "*.cap: no file matches this pattern"),
             ("none/*.pcap", "none/*.pcap: no file matches this pattern"),
+            ("a.pcap/*", "a.pcap/*: no file matches this pattern"),
             ("emp*", "emp*: no file matches this pattern"),
             ("a.pcap/b", "a.pcap/b: cannot be read: Not a directory"),
         ] {

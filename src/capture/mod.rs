@@ -26,6 +26,7 @@ mod piped;
 mod source;
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "numbers of hand-built files are small")]
 mod samples;
 
 pub use damage::{Damage, DamageKind};

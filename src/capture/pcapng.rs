@@ -1,4 +1,7 @@
 //! The framing of pcapng files, after draft-ietf-opsawg-pcapng.
+//!
+//! One place where libpcap is not checked: an interface that is described only after the first
+//! packet, with a unit finer than 2^-34 seconds, gets wrong times from libpcap.
 
 use std::io::Read;
 use std::ops::Range;
