@@ -107,7 +107,7 @@ impl Body {
             self.take_anomalies(found);
         }
         match &mut self.form {
-            Form::Json(json) => json.finish(found),
+            Form::Json(json) => json.finish(end, found),
             Form::Events { parser, events } => parser.finish(&mut events.sink(found)),
             Form::Done => {}
         }
@@ -165,11 +165,20 @@ impl Json {
         reader.gap(len, &mut push);
     }
 
-    fn finish(&mut self, found: &mut Vec<Found>) {
+    fn finish(&mut self, end: End, found: &mut Vec<Found>) {
         let Self { text, reader } = self;
-        let mut push = |item| found.push(Found::Item(item));
+        let mut push = |item| found.push(Found::Item(at_end(item, end == End::Complete)));
         text.finish(&mut |utf8: &[u8]| reader.push(utf8, &mut push));
         reader.finish(&mut push);
+    }
+}
+
+/// A message that is cut off where its text ends as it should was never a message: the sender
+/// made a mistake, and the receiver refuses it. Only what the capture lost may be partial.
+fn at_end(item: Item, is_whole: bool) -> Item {
+    match item {
+        Item::Message(message) if is_whole && message.partial => Item::Anomaly("json-incomplete"),
+        other => other,
     }
 }
 
@@ -204,7 +213,8 @@ impl sse::Sink for EventSink<'_, '_> {
 
     fn dispatch(&mut self, event: &sse::Event<'_>) {
         let Self { events, found } = self;
-        events.reader.finish(&mut |item| found.push(Found::Item(item)));
+        let is_whole = !event.after_gap;
+        events.reader.finish(&mut |item| found.push(Found::Item(at_end(item, is_whole))));
         if event.event_type == b"endpoint" {
             found.push(Found::Endpoint(String::from_utf8_lossy(&events.start).into_owned()));
         }

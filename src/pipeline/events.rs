@@ -148,6 +148,7 @@ fn responses(server: &Server) -> Directions<Responses> {
     let [from_client, from_server] = server.responses;
     let of = |outcomes: crate::mcp::inventory::Outcomes| Responses {
         result: outcomes.result,
+        input_required: outcomes.input_required,
         error: outcomes.error,
     };
     Directions { client_to_server: of(from_client), server_to_client: of(from_server) }

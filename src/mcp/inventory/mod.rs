@@ -396,7 +396,12 @@ impl Inventory {
                 let counts = if direction == Direction::ToServer { to_server } else { to_client };
                 Server::count(counts, &mut server.dropped, method, &limits);
             }
-            (Kind::Result, _) => outcomes(&mut server.responses, direction).result += 1,
+            (Kind::Result, _) => {
+                let outcomes = outcomes(&mut server.responses, direction);
+                outcomes.result += 1;
+                let asks = message.result_type.as_deref() == Some("input_required");
+                outcomes.input_required += u64::from(asks);
+            }
             _ => outcomes(&mut server.responses, direction).error += 1,
         }
         let named = match message.method.as_deref() {

@@ -85,6 +85,8 @@ pub struct Outcomes {
     pub result: u64,
     /// Results among them whose `isError` is true.
     pub tool_error: u64,
+    /// Results among them whose `resultType` is `input_required`.
+    pub input_required: u64,
     /// JSON-RPC errors.
     pub error: u64,
 }
@@ -372,6 +374,7 @@ impl Outcomes {
     fn add(&mut self, other: Self) {
         self.result += other.result;
         self.tool_error += other.tool_error;
+        self.input_required += other.input_required;
         self.error += other.error;
     }
 }

@@ -152,8 +152,17 @@ pub struct Directions<T> {
 pub struct Responses {
     /// With a result.
     pub result: u64,
+    /// Results among them that ask for input before the request is sent again (`resultType`
+    /// `input_required`, MCP 2026-07-28).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_required: u64,
     /// With an error.
     pub error: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How the requests of a method ended.
