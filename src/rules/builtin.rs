@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = files![
 /// The files of the rules that ship with the program.
 #[must_use]
 pub fn sources() -> Vec<Source> {
-    let source = |(name, text): &(&str, &str)| Source { name: (*name).into(), text: (*text).into() };
+    let source =
+        |(name, text): &(&str, &str)| Source { name: (*name).into(), text: (*text).into() };
     FILES.iter().map(source).collect()
 }

@@ -2,7 +2,7 @@
 //! subjects. The program runs the same examples through the real recognition.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -21,6 +21,8 @@ use crate::rules::{
 };
 use crate::time::Timestamp;
 
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
+
 pub(super) struct StandIn;
 
 impl Recognise for StandIn {
@@ -38,8 +40,13 @@ impl Recognise for StandIn {
                 contact.host = info.host.clone().unwrap();
                 contact.path.clone_from(&info.path);
                 contact.port = info.port;
-                contact.key =
-                    format!("{}://{}:{}{}", info.scheme.as_str(), contact.host, info.port, info.path);
+                contact.key = format!(
+                    "{}://{}:{}{}",
+                    info.scheme.as_str(),
+                    contact.host,
+                    info.port,
+                    info.path
+                );
                 contact.via_proxy = info.via_proxy;
                 let found = contacts.entry(contact.key.clone()).or_insert((contact, methods));
                 subjects.extend(one(exchange, &info, &mut found.0, &mut found.1));
@@ -98,7 +105,7 @@ fn one(
     let (got, endpoint) = received(response);
     evidence(info, answer.as_deref(), &sent, &got, contact);
     methods.extend(sent.iter().filter_map(|message| message.message.method.clone()));
-    if let Some(entry) = Catalog::builtin().get(&contact.host) {
+    if let Some(entry) = CATALOG.get(&contact.host) {
         contact.catalogued = entry.vendors.first().cloned();
     }
     let base = || OwnedSubject {
@@ -183,7 +190,8 @@ fn evidence(
 
 fn is_mcp(message: &Message) -> bool {
     let own = ["tools/", "prompts/", "resources/", "completion/", "sampling/", "elicitation/"];
-    let whole = ["server/discover", "subscriptions/listen", "roots/list", "notifications/initialized"];
+    let whole =
+        ["server/discover", "subscriptions/listen", "roots/list", "notifications/initialized"];
     message.method.as_deref().is_some_and(|method| {
         own.iter().any(|prefix| method.starts_with(prefix))
             || whole.contains(&method)
@@ -212,9 +220,8 @@ fn request_info(exchange: &GivenExchange, request: &GivenRequest, number: u32) -
     let get = |name| header(headers, name).cloned();
     let host = get("host").unwrap_or_else(|| server.ip.to_string());
     let auth = Auth {
-        scheme: get("authorization").map(|value| {
-            value.split(' ').next().unwrap_or_default().to_ascii_lowercase()
-        }),
+        scheme: get("authorization")
+            .map(|value| value.split(' ').next().unwrap_or_default().to_ascii_lowercase()),
         api_key_header: get("x-api-key").map(|_| "x-api-key".into()),
         cookie: get("cookie").is_some(),
         in_query: Vec::new(),
@@ -315,9 +322,8 @@ fn message(value: &Value) -> Option<Message> {
     let prefixed = |key: &str| meta.get(format!("io.modelcontextprotocol/{key}"));
     let meta_keys: Vec<String> = keys(meta);
     let modern = prefixed("protocolVersion").and_then(text);
-    let software = |value: &Value| {
-        Some(Software { name: text(value.get("name")?)?, version: String::new() })
-    };
+    let software =
+        |value: &Value| Some(Software { name: text(value.get("name")?)?, version: String::new() });
     let asked = body.get("inputRequests").and_then(Value::as_object);
     Some(Message {
         kind,
@@ -350,9 +356,8 @@ fn message(value: &Value) -> Option<Message> {
 }
 
 fn disagreements(info: &RequestInfo, message: &Message) -> Vec<&'static str> {
-    let differ = |header: &Option<String>, body: &Option<String>| {
-        header.is_some() && header != body
-    };
+    let differ =
+        |header: &Option<String>, body: &Option<String>| header.is_some() && header != body;
     let mut found = Vec::new();
     if differ(&info.mcp_method, &message.method) {
         found.push("method");
