@@ -44,7 +44,6 @@ pub struct Analysis<'p> {
     findings: Findings,
     scratch: Scratch,
     resolved: Vec<Resolved>,
-    matches: Vec<Match<'p>>,
 }
 
 impl<'p> Analysis<'p> {
@@ -61,7 +60,6 @@ impl<'p> Analysis<'p> {
             findings: Findings::new(findings),
             scratch: Scratch::default(),
             resolved: Vec::new(),
-            matches: Vec::new(),
         }
     }
 
@@ -99,12 +97,11 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, matches, .. } = self;
+            let Self { policy, inventory, findings, scratch, .. } = self;
             with_subject(policy, inventory, &resolved, |subject, place| {
-                policy.rules.evaluate(subject, scratch, matches);
-                for found in matches.drain(..) {
-                    findings.record(draft(found, place));
-                }
+                policy.rules.evaluate(subject, scratch, |found| {
+                    findings.record(draft(&found, place));
+                });
             });
         }
         self.resolved = resolved;
@@ -243,7 +240,7 @@ pub fn judge<'p>(
     })
 }
 
-fn draft(found: Match<'_>, place: &Place<'_>) -> Draft {
+fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
     let Place { request, at, contact } = place;
     Draft {
         rule: Arc::clone(&found.rule.info),
@@ -255,8 +252,8 @@ fn draft(found: Match<'_>, place: &Place<'_>) -> Draft {
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
-        text: found.text,
-        excerpt: found.excerpt,
+        text: found.text(),
+        excerpt: found.excerpt(),
         visibility: request.visibility,
     }
 }

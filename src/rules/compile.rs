@@ -324,7 +324,8 @@ impl Compiler<'_> {
             None => match literal::required(when) {
                 Some(found) => (Some(found), Choice::Extracted),
                 None => {
-                    if self.on != On::Server {
+                    // What is wrong with the conditions may be why they have no literal.
+                    if self.on != On::Server && !self.report.has_errors() {
                         self.no_literal(rule);
                     }
                     (None, Choice::Unfiltered)
@@ -370,7 +371,7 @@ impl Compiler<'_> {
 }
 
 /// The operators of a shape, for advice.
-fn operators(shape: Shape) -> &'static [&'static str] {
+pub(super) fn operators(shape: Shape) -> &'static [&'static str] {
     match shape {
         Shape::Text | Shape::Texts => &[
             "is",
@@ -389,22 +390,22 @@ fn operators(shape: Shape) -> &'static [&'static str] {
     }
 }
 
-/// Every operator, for advice.
-pub(super) const OPERATORS: [&str; 14] = [
-    "is",
-    "in",
-    "contains",
-    "starts_with",
-    "ends_with",
-    "matches",
-    "in_list",
-    "in_net",
-    "gt",
-    "gte",
-    "lt",
-    "lte",
-    "exists",
-    "nocase",
+/// Every operator, and what it says of a field.
+pub(super) const OPERATORS: [(&str, &str); 14] = [
+    ("is", "It is this value."),
+    ("in", "It is one of these values."),
+    ("contains", "This text, or one of these, is somewhere in it."),
+    ("starts_with", "It begins with this text, or with one of these."),
+    ("ends_with", "It ends with this text, or with one of these."),
+    ("matches", "This regular expression, or one of these, matches somewhere in it."),
+    ("in_list", "It is an item of this list of texts or hosts: `$name`."),
+    ("in_net", "It lies in this network, in one of these, or in one of the list `$name`."),
+    ("gt", "It is greater."),
+    ("gte", "It is greater or equal."),
+    ("lt", "It is less."),
+    ("lte", "It is less or equal."),
+    ("exists", "There is a value (true), or there is none (false)."),
+    ("nocase", "The other operators of this field take ASCII letters in either case."),
 ];
 
 #[cfg(test)]

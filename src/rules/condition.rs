@@ -13,11 +13,11 @@ use super::subject::Subject;
 #[derive(Debug)]
 pub(super) enum Node {
     /// Every one holds; an empty one does.
-    All(Vec<Node>),
+    All(Vec<Self>),
     /// At least one holds; an empty one does not.
-    Any(Vec<Node>),
+    Any(Vec<Self>),
     /// It does not hold.
-    Not(Box<Node>),
+    Not(Box<Self>),
     /// A field passes a test.
     Test(Field, Test),
 }

@@ -261,15 +261,16 @@ pub(super) fn nearest<'n>(
     let budget = (length / 3).max(1);
     names
         .into_iter()
-        .map(|name| {
+        .filter_map(|name| {
             let lower = name.to_ascii_lowercase();
             let tail = lower.rsplit('.').next().unwrap_or_default();
             let same_tail = lower.contains('.') && wrong.rsplit('.').next() == Some(tail);
-            (if same_tail { 1 } else { distance(&wrong, &lower) }, name)
+            let distance = distance(&wrong, &lower);
+            let far = distance > budget;
+            (same_tail || !far).then_some((far, distance, name))
         })
-        .filter(|(distance, _)| *distance <= budget)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+        .min()
+        .map(|(.., name)| name)
 }
 
 /// Optimal string alignment distance: insertions, deletions, replacements, swapped neighbours.
@@ -320,6 +321,8 @@ mod tests {
         assert_eq!(nearest("method", names), Some("mcp.method"));
         assert_eq!(nearest("mcp.mehtod", names), Some("mcp.method"));
         assert_eq!(nearest("HTTP.PATH", names), Some("http.path"));
+        assert_eq!(nearest("path", names), Some("http.path"));
+        assert_eq!(nearest("clent.ip", ["server.ip", "client.ip"]), Some("client.ip"));
         assert_eq!(nearest("zebra", names), None);
         assert_eq!(nearest("", names), None);
     }

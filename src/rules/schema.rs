@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::compile::{OPERATORS, operators as operators_of};
 use super::field::{CATALOGUE, Shape, Spec};
 use super::syntax::{Clause, List, Prefilter, Rule};
 
@@ -32,8 +33,7 @@ impl JsonSchema for Clause {
         properties.insert("all".into(), many("Every one of these holds."));
         properties.insert("any".into(), many("At least one of these holds."));
         properties.insert("none".into(), many("None of these holds."));
-        let mut not = json!({"description": "This does not hold."});
-        not["allOf"] = json!([this]);
+        let not = json!({"description": "This does not hold.", "allOf": [this]});
         properties.insert("not".into(), not);
         let mut patterns = Map::new();
         for spec in CATALOGUE {
@@ -43,6 +43,10 @@ impl JsonSchema for Clause {
             } else {
                 properties.insert(spec.name.into(), field(spec));
             }
+        }
+        for shape in [Shape::Text, Shape::Number, Shape::Bool, Shape::Ip] {
+            let (schema, name) = operand(shape);
+            generator.definitions_mut().insert(name.into(), schema);
         }
         json_schema!({
             "type": "object",
@@ -54,48 +58,49 @@ impl JsonSchema for Clause {
     }
 }
 
-/// What can stand after the name of a field.
+/// A field: its hover text and what can stand after its name.
 fn field(spec: &Spec) -> Value {
     let subjects: Vec<_> = spec.on.iter().map(|on| on.as_str()).collect();
     let description = format!("{} ({}; on: {})", spec.doc, spec.shape, subjects.join(", "));
-    let scalar = match spec.shape {
-        Shape::Text | Shape::Texts if !spec.values.is_empty() => json!({"enum": spec.values}),
-        Shape::Text | Shape::Texts | Shape::Ip => json!({"type": "string"}),
-        Shape::Number => json!({"type": "integer"}),
-        Shape::Bool => json!({"type": "boolean"}),
+    let (_, operand) = operand(spec.shape);
+    let mut field = json!({"description": description, "$ref": format!("#/$defs/{operand}")});
+    if let (false, Some(field)) = (spec.values.is_empty(), field.as_object_mut()) {
+        field.insert("examples".into(), json!(spec.values));
+    }
+    field
+}
+
+/// What can stand after the name of a field of a shape, and what that is called.
+fn operand(shape: Shape) -> (Value, &'static str) {
+    let (scalar, name) = match shape {
+        Shape::Text | Shape::Texts => (json!({"type": "string"}), "TextOperand"),
+        Shape::Ip => (json!({"type": "string"}), "IpOperand"),
+        Shape::Number => (json!({"type": "integer"}), "NumberOperand"),
+        Shape::Bool => (json!({"type": "boolean"}), "BoolOperand"),
     };
     let list = json!({"type": "array", "items": scalar, "minItems": 1});
-    let text =
-        json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]});
-    let named = json!({"type": "string", "pattern": "^\\$[a-z][a-z0-9_]*$"});
-    let operators = match spec.shape {
-        Shape::Text | Shape::Texts => json!({
-            "is": scalar, "in": list, "contains": text, "starts_with": text, "ends_with": text,
-            "matches": text, "in_list": named, "nocase": {"type": "boolean"},
-            "exists": {"type": "boolean"},
-        }),
-        Shape::Number => json!({
-            "is": scalar, "in": list, "gt": scalar, "gte": scalar, "lt": scalar, "lte": scalar,
-            "exists": {"type": "boolean"},
-        }),
-        Shape::Bool => json!({"is": scalar, "exists": {"type": "boolean"}}),
-        Shape::Ip => json!({
-            "is": scalar, "in": list, "in_net": text, "exists": {"type": "boolean"},
-        }),
-    };
-    json!({
-        "description": description,
-        "anyOf": [
-            scalar,
-            list,
-            {
-                "type": "object",
-                "properties": operators,
-                "additionalProperties": false,
-                "minProperties": 1,
-            },
-        ],
-    })
+    let either = json!({"anyOf": [scalar, list]});
+    let mut operators = Map::new();
+    for (operator, doc) in OPERATORS.iter().filter(|(name, _)| operators_of(shape).contains(name)) {
+        let mut value = match *operator {
+            "exists" | "nocase" => json!({"type": "boolean"}),
+            "in" => list.clone(),
+            "in_list" => json!({"type": "string", "pattern": "^\\$[a-z][a-z0-9_]*$"}),
+            "is" | "gt" | "gte" | "lt" | "lte" => scalar.clone(),
+            _ => either.clone(),
+        };
+        if let Some(value) = value.as_object_mut() {
+            value.insert("description".into(), (*doc).into());
+        }
+        operators.insert((*operator).into(), value);
+    }
+    let map = json!({
+        "type": "object",
+        "properties": operators,
+        "additionalProperties": false,
+        "minProperties": 1,
+    });
+    (json!({"anyOf": [scalar, list, map]}), name)
 }
 
 impl JsonSchema for Prefilter {

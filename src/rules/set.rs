@@ -2,6 +2,7 @@
 //!
 //! A [`RuleSet`] is immutable and can be shared by threads; each keeps a [`Scratch`] of its own.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,20 +67,55 @@ pub struct Group {
     pub window: Duration,
 }
 
-/// A rule that holds for a subject.
-#[derive(Clone, Debug)]
-pub struct Match<'r> {
+/// A rule that holds for a subject. What a finding needs of it is made on demand, so that a
+/// repeat costs no more than [`Match::hash_group`].
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'r, 's> {
     /// The rule.
     pub rule: &'r Compiled,
     /// Its severity here.
     pub severity: Severity,
-    /// What it says, placeholders filled in. Values are bounded and free of control characters,
-    /// but secrets in them are not masked yet.
-    pub text: String,
+    subject: Subject<'s>,
+}
+
+impl Match<'_, '_> {
+    /// What the rule says, placeholders filled in. Values are bounded and free of control
+    /// characters, but secrets in them are not masked yet.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.rule.text.render(&self.subject)
+    }
+
     /// Values that the finding keeps, by field name. Not masked yet.
-    pub excerpt: Vec<(String, String)>,
+    #[must_use]
+    pub fn excerpt(&self) -> Vec<(String, String)> {
+        self.values(&self.rule.keep)
+    }
+
     /// Values that tell findings of the rule apart, by field name.
-    pub group: Vec<(String, String)>,
+    #[must_use]
+    pub fn group(&self) -> Vec<(String, String)> {
+        self.values(&self.rule.group.by)
+    }
+
+    /// Hashes the rule and the values that tell its findings apart, all of them in full.
+    pub fn hash_group(&self, hasher: &mut impl Hasher) {
+        self.rule.info.id.hash(hasher);
+        for field in &self.rule.group.by {
+            field.visit(&self.subject, &mut |value| {
+                value.hash(hasher);
+                false
+            });
+            // Ends the values of the field: two lists never run into each other.
+            hasher.write_u8(0xff);
+        }
+    }
+
+    fn values(&self, fields: &[Field]) -> Vec<(String, String)> {
+        let value =
+            |field: &Field| Some((field.to_string(), template::values(field, &self.subject)?));
+        fields.iter().filter_map(value).collect()
+    }
 }
 
 impl Compiled {
@@ -95,28 +131,15 @@ impl Compiled {
         subject.on == self.on && subject.evidence >= self.evidence && self.when.holds(subject)
     }
 
-    /// The match of a subject that it holds for.
-    fn found(&self, subject: &Subject<'_>) -> Match<'_> {
-        let raised = self.raise.iter().filter(|(case, _)| case.holds(subject));
-        let severity = raised.map(|(_, severity)| *severity).fold(self.info.severity, Ord::max);
-        let values = |fields: &[Field]| {
-            let value =
-                |field: &Field| Some((field.to_string(), template::values(field, subject)?));
-            fields.iter().filter_map(value).collect()
-        };
-        Match {
-            rule: self,
-            severity,
-            text: self.text.render(subject),
-            excerpt: values(&self.keep),
-            group: values(&self.group.by),
-        }
-    }
-
     /// The match of a subject, evaluated without the prefilter.
     #[must_use]
-    pub fn evaluate(&self, subject: &Subject<'_>) -> Option<Match<'_>> {
-        self.holds(subject).then(|| self.found(subject))
+    pub fn evaluate<'s>(&self, subject: &Subject<'s>) -> Option<Match<'_, 's>> {
+        if !self.holds(subject) {
+            return None;
+        }
+        let raised = self.raise.iter().filter(|(case, _)| case.holds(subject));
+        let severity = raised.map(|(_, severity)| *severity).fold(self.info.severity, Ord::max);
+        Some(Match { rule: self, severity, subject: *subject })
     }
 
     fn candidate(&self) -> Candidate<'_> {
@@ -168,22 +191,26 @@ impl RuleSet {
         self.rules.get(index)
     }
 
-    /// Adds to `out` the matches of all active rules, by id.
-    pub fn evaluate<'r>(
+    /// Gives the matches of all active rules to `each`, by id.
+    pub fn evaluate<'r, 's>(
         &'r self,
-        subject: &Subject<'_>,
+        subject: &Subject<'s>,
         scratch: &mut Scratch,
-        out: &mut Vec<Match<'r>>,
+        mut each: impl FnMut(Match<'r, 's>),
     ) {
         self.prefilter.mark(subject, &mut scratch.marks);
         let marked = scratch.marks.iter().filter_map(|rule| self.rules.get(rule));
-        out.extend(marked.filter_map(|rule| rule.evaluate(subject)));
+        marked.filter_map(|rule| rule.evaluate(subject)).for_each(&mut each);
     }
 
     /// The same without the prefilter: slower, and with the same outcome.
-    pub fn evaluate_unfiltered<'r>(&'r self, subject: &Subject<'_>, out: &mut Vec<Match<'r>>) {
+    pub fn evaluate_unfiltered<'r, 's>(
+        &'r self,
+        subject: &Subject<'s>,
+        mut each: impl FnMut(Match<'r, 's>),
+    ) {
         let active = self.rules.iter().filter(|rule| rule.is_active());
-        out.extend(active.filter_map(|rule| rule.evaluate(subject)));
+        active.filter_map(|rule| rule.evaluate(subject)).for_each(&mut each);
     }
 
     /// Whether the prefilter of a rule, alone, lets a subject through.
@@ -193,5 +220,94 @@ impl RuleSet {
             prefilter.mark(subject, &mut marks);
             marks.iter().next().is_some()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::DefaultHasher;
+
+    use super::super::syntax::Exchange;
+    use super::super::{Limits, Source, compile};
+    use super::*;
+
+    const RULE: &str = r#"
+schema: shadowtap/rule@1
+id: SMCP-9001
+rev: 1
+title: Test
+status: experimental
+lane: alert
+severity: low
+confidence: 50
+why: test
+refs: [https://example.com]
+on: server
+when: {server.methods: {starts_with: tools/}}
+raise:
+  - {if: {server.auth: bearer}, severity: medium}
+  - {if: {server.auth: {exists: true}}, severity: high}
+  - {if: {server.scheme: http}, severity: info}
+report: {text: "{client.ip} {server.methods} {server.catalogued}", keep: [server.methods, server.auth]}
+group: {by: [client.ip, server.methods], for: 5m}
+tests:
+  - {name: a, give: {contact: {methods: [tools/list]}}, want: hit}
+  - {name: b, give: {contact: {}}, want: none}
+"#;
+
+    fn given(contact: serde_json::Value) -> (crate::mcp::Contact, Vec<String>) {
+        let exchange = serde_json::json!({"contact": contact});
+        serde_json::from_value::<Exchange>(exchange).unwrap().bare_contact().unwrap()
+    }
+
+    fn set() -> RuleSet {
+        let source = Source { name: "a.yaml".into(), text: RULE.into() };
+        compile(&[source], &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
+    }
+
+    #[test]
+    fn a_match_fills_in_text_excerpt_group_and_the_highest_severity() {
+        let set = set();
+        let (contact, methods) = given(serde_json::json!(
+            {"evidence": "parsed", "methods": ["ping", "tools/list"], "auth": ["cookie"]}
+        ));
+        let mut count = 0;
+        set.evaluate(&Subject::server(&contact, &methods), &mut Scratch::default(), |found| {
+            count += 1;
+            assert_eq!(found.severity, Severity::High);
+            assert_eq!(found.text(), "10.77.0.10 ping -");
+            let kept = [("server.methods", "ping, tools/list"), ("server.auth", "cookie")];
+            assert_eq!(found.excerpt(), kept.map(|(name, value)| (name.into(), value.into())));
+            assert_eq!(found.group()[0], ("client.ip".into(), "10.77.0.10".into()));
+            assert_eq!(found.rule.group.window, Duration::from_secs(300));
+        });
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn weak_evidence_and_other_subjects_do_not_match() {
+        let set = set();
+        let rule = set.get("SMCP-9001").unwrap();
+        let (contact, methods) = given(serde_json::json!({"methods": ["tools/list"]}));
+        let subject = Subject::server(&contact, &methods);
+        assert!(!rule.holds(&subject));
+        assert!(rule.holds(&Subject { evidence: Evidence::Parsed, ..subject }));
+        assert!(!rule.holds(&Subject { evidence: Evidence::Parsed, on: On::Message, ..subject }));
+    }
+
+    #[test]
+    fn group_hashes_differ_where_group_values_do() {
+        let set = set();
+        let hash = |methods: &[&str]| {
+            let (contact, methods) =
+                given(serde_json::json!({"evidence": "parsed", "methods": methods}));
+            let found = set.rules()[0].evaluate(&Subject::server(&contact, &methods)).unwrap();
+            let mut hasher = DefaultHasher::new();
+            found.hash_group(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&["tools/a"]), hash(&["tools/a"]));
+        assert_ne!(hash(&["tools/a"]), hash(&["tools/b"]));
+        assert_ne!(hash(&["tools/a", "b"]), hash(&["tools/ab"]));
     }
 }

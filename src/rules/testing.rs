@@ -1,7 +1,7 @@
 //! The examples that rules bring along, run through recognition.
 
 use super::field::Field;
-use super::problem::{Problem, Report, Source};
+use super::problem::{Problem, Report, Source, plural};
 use super::set::{Compiled, RuleSet};
 use super::subject::{OwnedSubject, Subject};
 use super::syntax::{Given, Test, Want};
@@ -65,7 +65,8 @@ fn outcome(
             );
         }
         (Want::Hit, Some(found)) if test.severity.is_some_and(|wanted| wanted != found) => {
-            let message = format!("`{name}` matched with severity {found:?}, which is not wanted");
+            let found = format!("{found:?}").to_lowercase();
+            let message = format!("`{name}` is a hit, but with severity `{found}`");
             report.push(at("test-severity", message));
         }
         _ => {}
@@ -85,11 +86,11 @@ fn closest(rule: &Compiled, subjects: &[Subject<'_>]) -> String {
     let Some(subject) = of_kind.last() else {
         let found = |on: On| subjects.iter().filter(|subject| subject.on == on).count();
         return format!(
-            "the example gives no {}; it gives {} exchanges, {} messages, {} servers",
+            "the example gives no {}; it gives {}, {}, {}",
             rule.on.as_str(),
-            found(On::Exchange),
-            found(On::Message),
-            found(On::Server)
+            plural(found(On::Exchange), "exchange"),
+            plural(found(On::Message), "message"),
+            plural(found(On::Server), "server")
         );
     };
     if of_kind.iter().all(|subject| subject.evidence < rule.evidence) {

@@ -103,7 +103,7 @@ impl Compiler<'_> {
     fn test(&mut self, operation: &Operation<'_>, name_place: Place) -> Option<Node> {
         let Operation { field, name, .. } = operation;
         let shape = field.spec().shape;
-        if !OPERATORS.contains(name) {
+        if !OPERATORS.iter().any(|(known, _)| known == name) {
             let message = format!("there is no operator `{name}`");
             let problem = self
                 .error(name_place, "unknown-operator", message)
@@ -206,7 +206,9 @@ impl Compiler<'_> {
                 let reason = shown.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ");
                 let problem = self.error(text.place, "bad-pattern", reason);
-                self.push(problem.hint("neither look-around nor back-references are available"));
+                let missing = reason.contains("look-around") || reason.contains("backreference");
+                let hint = "expressions run in linear time, which such features would not allow";
+                self.push(if missing { problem.hint(hint) } else { problem });
                 None
             }
         }
@@ -241,10 +243,9 @@ impl Compiler<'_> {
     }
 
     fn ip_test(&mut self, operation: &Operation<'_>) -> Option<Test> {
-        if let (Scalar::Text(text), "in_net") = (operation.value, operation.name) {
-            if text.starts_with('$') {
-                return self.list(operation, &[ListKind::Net]).map(Test::InNetList);
-            }
+        let named = matches!(operation.value, Scalar::Text(text) if text.starts_with('$'));
+        if named && operation.name == "in_net" {
+            return self.list(operation, &[ListKind::Net]).map(Test::InNetList);
         }
         let texts = self.texts(operation)?;
         let mut nets = Vec::new();

@@ -12,7 +12,7 @@ use crate::rules::subject::{MessageFacts, Subject};
 use crate::verdict::Verdict;
 
 /// One value of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Value<'a> {
     /// A text.
     Text(&'a str),
@@ -213,7 +213,7 @@ fn inventory<'a>(key: Key, subject: &Subject<'a>, each: Each<'_, 'a>) -> bool {
         return false;
     };
     match key {
-        Key::ServerKey => text(&contact.key, each),
+        Key::ServerUrl => text(&contact.key, each),
         Key::ServerVerdict => text(verdict_name(contact.verdict), each),
         Key::ServerAuth => texts(contact.auth.iter().map(String::as_str), each),
         Key::ServerUnauthenticatedResult => each(Value::Bool(contact.unauthenticated_result)),

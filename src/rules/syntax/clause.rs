@@ -54,7 +54,7 @@ pub enum Scalar {
     /// `true` or `false`.
     Bool(bool),
     /// Several values.
-    List(Vec<Located<Scalar>>),
+    List(Vec<Located<Self>>),
     /// Something that no operator takes, by the name of its type.
     Other(&'static str),
 }

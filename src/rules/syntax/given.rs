@@ -247,7 +247,7 @@ impl Exchange {
 #[schemars(untagged)]
 #[expect(dead_code, reason = "describes `give` to the JSON Schema only")]
 pub(super) enum OneOrMany {
-    One(Exchange),
+    One(Box<Exchange>),
     Many(Vec<Exchange>),
 }
 

@@ -328,6 +328,19 @@ fn explain(source: &Source, error: &serde_saphyr::Error) -> Problem {
             let key = key.as_deref().unwrap_or_default();
             at("duplicate-key", format!("the key `{key}` occurs twice"))
         }
+        Error::SerdeMissingField { field, .. } => {
+            at("missing-key", format!("the key `{field}` is missing"))
+        }
+        Error::InvalidScalar { ty, .. } => {
+            let wanted = match ty.strip_prefix(['u', 'i']) {
+                Some(bits) if !bits.is_empty() => "a whole number that fits",
+                _ => ty,
+            };
+            at("wrong-type", format!("{wanted} is wanted here"))
+        }
+        Error::Budget { .. } => {
+            at("too-complex", "the file is too deep, long or repetitive".into())
+        }
         Error::MultipleDocuments { .. } => {
             at("several-documents", "a file holds one rule or one list".into())
                 .hint("move what follows `---` to a file of its own")

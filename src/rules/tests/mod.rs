@@ -1,3 +1,4 @@
+mod conditions;
 mod golden;
 mod properties;
 mod shipped;

@@ -6,18 +6,15 @@ use proptest::prelude::*;
 
 use super::stand_in::StandIn;
 use crate::rules::{
-    Given, GivenExchange, Limits, Match, Recognise, RuleSet, Scratch, Source, Subject, builtin,
-    check, compile, explain,
+    Given, GivenExchange, Limits, Recognise, RuleSet, Scratch, Source, Subject, builtin, check,
+    compile, explain,
 };
 
 fn both_ways(set: &RuleSet, subject: &Subject<'_>, scratch: &mut Scratch) -> usize {
-    let ids = |matches: &[Match<'_>]| -> Vec<String> {
-        matches.iter().map(|found| found.rule.info.id.clone()).collect()
-    };
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    set.evaluate(subject, scratch, &mut with);
-    set.evaluate_unfiltered(subject, &mut without);
-    assert_eq!(ids(&with), ids(&without), "{subject:?}");
+    set.evaluate(subject, scratch, |found| with.push((&found.rule.info.id, found.severity)));
+    set.evaluate_unfiltered(subject, |found| without.push((&found.rule.info.id, found.severity)));
+    assert_eq!(with, without, "{subject:?}");
     with.len()
 }
 
@@ -104,7 +101,7 @@ proptest! {
         let limits = Limits::default();
         let good = builtin().swap_remove(0).text;
         let end = (0..=cut.min(good.len())).rev().find(|end| good.is_char_boundary(*end)).unwrap();
-        for text in [text.clone(), good[..end].to_owned() + &text] {
+        for text in [text.clone(), good.split_at(end).0.to_owned() + &text] {
             let source = Source { name: "x.yaml".into(), text };
             let (set, report) = check(&[source], &limits, &StandIn);
             let shown = report.to_string();

@@ -2,7 +2,7 @@
 //! subjects. The program runs the same examples through the real recognition.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -20,6 +20,8 @@ use crate::rules::{
     Reply,
 };
 use crate::time::Timestamp;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
 pub(super) struct StandIn;
 
@@ -103,7 +105,7 @@ fn one(
     let (got, endpoint) = received(response);
     evidence(info, answer.as_deref(), &sent, &got, contact);
     methods.extend(sent.iter().filter_map(|message| message.message.method.clone()));
-    if let Some(entry) = Catalog::builtin().get(&contact.host) {
+    if let Some(entry) = CATALOG.get(&contact.host) {
         contact.catalogued = entry.vendors.first().cloned();
     }
     let base = || OwnedSubject {
