@@ -92,6 +92,11 @@ impl Buffer {
         self.extents.first_key_value().map(|(&start, extent)| (start, extent.arrived))
     }
 
+    /// End of the last extent.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.extents.last_key_value().map(|(&start, extent)| start + extent.len())
+    }
+
     /// Takes the first extent if it starts at `offset`.
     pub(super) fn take_at(&mut self, offset: u64) -> Option<Extent> {
         let entry = self.extents.first_entry().filter(|entry| *entry.key() == offset)?;
@@ -133,6 +138,16 @@ impl Buffer {
             }
         }
         done
+    }
+
+    /// Whether all of the run is there already.
+    pub(super) fn covers(&self, run: Run<'_>) -> bool {
+        let mut cursor = run.start;
+        while cursor < run.end() {
+            let Some(end) = self.covered_until(cursor) else { return false };
+            cursor = end;
+        }
+        true
     }
 
     /// The end of the extent that covers `offset`.

@@ -5,7 +5,7 @@ use super::limits::Limits;
 use super::lru::Link;
 use super::pair::{Pair, SIDES};
 use super::seq::Seq;
-use super::stream::{Base, Count, Incoming, Oddity, Sink, Stream};
+use super::stream::{Count, Incoming, Oddity, Sink, Stream};
 use super::{At, Chunk, Finish, FlowInfo, Gap, Handler, Interest};
 use crate::anomaly::{Anomaly, Layer};
 use crate::decode::{Segment, TcpFlags};
@@ -418,13 +418,5 @@ fn incoming<'a>(segment: &Segment<'a>, limits: &Limits, now: i64) -> Incoming<'a
         lost: if lost > u64::from(limits.max_ahead_bytes) { 0 } else { lost },
         fin: header.flags.has(TcpFlags::FIN),
         now,
-    }
-}
-
-/// Streams of a flow as its first payload finds them.
-pub(super) fn streams(originator: (Base, Seq), responder: (Base, Seq)) -> Pair<Stream> {
-    Pair {
-        originator: Stream::new(originator.0, originator.1),
-        responder: Stream::new(responder.0, responder.1),
     }
 }

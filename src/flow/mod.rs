@@ -11,6 +11,9 @@ mod connections;
 mod counters;
 mod entry;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "public for fuzzers only"))]
+mod fuzz;
 mod history;
 mod key;
 mod limits;
@@ -21,6 +24,8 @@ mod stream;
 mod table;
 
 pub use counters::Counters;
+#[cfg(fuzzing)]
+pub use fuzz::fuzz;
 pub use key::shard_of;
 pub use limits::Limits;
 pub use table::Table;
@@ -142,3 +147,6 @@ pub trait Handler {
     /// An oddity of the flow layer.
     fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly);
 }
+
+#[cfg(test)]
+mod tests;

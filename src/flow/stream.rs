@@ -138,8 +138,9 @@ pub(super) struct Stream {
 
 impl Stream {
     /// A direction of which so much is known.
-    pub(super) fn new(base: Base, next: Seq) -> Self {
-        let mut stream = Self::default();
+    pub(super) fn new(base: Base, next: Seq, peer_seen: bool) -> Self {
+        let last_ack = peer_seen.then_some(next);
+        let mut stream = Self { last_ack, ..Self::default() };
         if base != Base::Unset {
             stream.set_base(base, next);
         }
@@ -152,6 +153,8 @@ impl Stream {
         self.next = next;
         self.offset = BASE_OFFSET;
         self.acked = 0;
+        self.fin = None;
+        self.reset_at = None;
     }
 
     /// Says that this direction ended where it began, before its flow had payload.
@@ -358,7 +361,7 @@ impl Stream {
         }
     }
 
-    /// Notes a FIN and cuts what lies after it.
+    /// Notes a FIN and cuts what lies after it. A FIN before data that came earlier is not one.
     fn cut_at_fin<'a>(
         &mut self,
         run: Run<'a>,
@@ -367,8 +370,12 @@ impl Stream {
     ) -> Option<Run<'a>> {
         let end = run.end();
         if seg.fin && self.fin.is_none() && end >= self.offset {
-            self.fin = Some(end);
-            self.fin_arrived = seg.now;
+            if self.buffer.end().is_some_and(|held| held > end) {
+                sink.odd(Oddity::DataAfterFin);
+            } else {
+                self.fin = Some(end);
+                self.fin_arrived = seg.now;
+            }
         }
         match self.fin {
             Some(fin) if end > fin => {
@@ -439,9 +446,11 @@ impl Stream {
 
     /// Gives up holes until the run fits; false if the layers above then want no more.
     fn make_room(&mut self, run: Run<'_>, limits: &Limits, sink: &mut impl Sink) -> bool {
+        let limit = limits.max_stream_buffered_bytes;
         let cost = run.bytes.len() + OVERHEAD;
         while run.start > self.offset
-            && self.buffer.charge().saturating_add(cost) > limits.max_stream_buffered_bytes
+            && self.buffer.charge().saturating_add(cost) > limit
+            && !self.buffer.covers(run)
         {
             let first = self.buffer.first().map_or(run.start, |(start, _)| start.min(run.start));
             sink.count(Count::GapByStreamBound);

@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 use super::buffer::OVERHEAD;
 use super::checksum::checksum;
 use super::clock::Clock;
-use super::connection::{Connection, Env, streams};
+use super::connection::{Connection, Env};
 use super::connections::Connections;
 use super::counters::Counters;
 use super::entry::{Class, Entries, Entry, Fact};
@@ -13,8 +13,9 @@ use super::expiry::{SWEEP_PER_ADVANCE, SWEEP_PER_PUSH};
 use super::key::{End, Key};
 use super::limits::Limits;
 use super::lru::Lists;
+use super::pair::Pair;
 use super::seq::Seq;
-use super::stream::{Base, PICKUP_WINDOW};
+use super::stream::{Base, PICKUP_WINDOW, Stream};
 use super::{At, Finish, FlowInfo, Handler, Interest};
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::Side;
@@ -287,8 +288,11 @@ impl<S: Default> Table<S> {
             shed_bytes: 0,
         };
         self.counters.midstream += u64::from(info.midstream);
-        let both =
-            streams((entry.base(there), entry.next(there)), (entry.base(back), entry.next(back)));
+        let stream = |end: End| {
+            let peer_seen = entry.is(end.other(), Fact::Seen);
+            Stream::new(entry.base(end), entry.next(end), peer_seen)
+        };
+        let both = Pair { originator: stream(there), responder: stream(back) };
         let mut connection = Connection::new(info, index, both, at(segment), self.clock.now());
         let (counters, limits, now) = (&mut self.counters, &self.limits, self.clock.now());
         let mut env = Env { handler, counters, limits, now };
@@ -358,11 +362,12 @@ fn note_quiet(entry: &mut Entry, end: End, segment: &Segment<'_>) -> bool {
     let header = &segment.header;
     let seq = Seq(header.seq);
     if header.flags.has(TcpFlags::RST) {
-        let distance = seq.minus(entry.next(end));
-        if entry.base(end) != Base::Exact || (0..=PICKUP_WINDOW).contains(&distance) {
+        let ahead = seq.minus(entry.next(end));
+        let missing = entry.base(end) != Base::Unset && (1..=PICKUP_WINDOW).contains(&ahead);
+        if entry.base(end) != Base::Exact || ahead == 0 {
             entry.set(end, Fact::Reset);
         }
-        return false;
+        return missing;
     }
     let syn = header.flags.has(TcpFlags::SYN);
     let ack = header.flags.has(TcpFlags::ACK);
