@@ -150,11 +150,11 @@ pub fn with_subject(
             let place = Place { request, at: *at, contact: &contact };
             with(&subject.with_contact(&contact, &methods), &place);
         }
-        Resolved::SseEndpoint { server, request, path, at } => {
+        Resolved::SseEndpoint { server, request, response, path, at } => {
             let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
                 return;
             };
-            let subject = Subject::exchange(request, None, contact.evidence);
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
             let subject = subject.with_sse_endpoint(path).with_contact(&contact, &methods);
             with(&subject, &Place { request, at: *at, contact: &contact });
         }

@@ -137,7 +137,11 @@ fn play(exchange: &GivenExchange, number: u64, tap: &mut Tap) -> Result<(), Stri
     };
     let mut state = crate::mcp::FlowState::default();
     let mut step = |event: ExchangeEvent<'_>| {
-        tap.event(&context, &mut state, 0, event);
+        if exchange.ambiguous {
+            tap.ambiguous(&context, &mut state, event);
+        } else {
+            tap.event(&context, &mut state, 0, event);
+        }
     };
     let body = request.body_text();
     let fields = Fields::of(&request.headers, Some(server.to_string()), body.as_deref());

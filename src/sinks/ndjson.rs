@@ -256,7 +256,7 @@ mod tests {
         let mut line = Vec::new();
         write_event(&mut line, &Event::Stats(&StatsEvent::default())).unwrap();
         let two_lines = line.len() as u64 * 2;
-        let mut files = RotatingFile::create(&at, "events", two_lines, Existing::Refuse).unwrap();
+        let mut files = RotatingFile::create(&at, "events", two_lines, Existing::Replace).unwrap();
         write_lines(&mut files, 5);
         assert_eq!(names(&at), ["events.1.ndjson", "events.2.ndjson.partial", "events.ndjson"]);
         files.finish().unwrap();
@@ -266,13 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_run_is_refused_or_continued_but_never_overwritten() {
+    fn an_earlier_run_is_continued_without_overwriting() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         fs::write(at.join("events.ndjson"), "old").unwrap();
         fs::write(at.join("events.1.ndjson.partial"), "crashed").unwrap();
-        let error = RotatingFile::create(at, "events", 1, Existing::Refuse).unwrap_err();
-        assert!(error.to_string().contains("choose an empty directory"), "{error}");
         let mut files = RotatingFile::create(at, "events", 1, Existing::Continue).unwrap();
         write_lines(&mut files, 2);
         files.finish().unwrap();
@@ -284,10 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_run_is_replaced_and_its_surplus_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        for name in ["events.ndjson", "events.1.ndjson", "events.2.ndjson", "other.ndjson"] {
+            fs::write(at.join(name), "old").unwrap();
+        }
+        fs::write(at.join("events.ndjson.partial"), "crashed").unwrap();
+        let mut files = RotatingFile::create(at, "events", 1, Existing::Replace).unwrap();
+        assert_eq!(fs::read_to_string(at.join("events.ndjson")).unwrap(), "old");
+        write_lines(&mut files, 2);
+        files.finish().unwrap();
+        assert_eq!(names(at), ["events.1.ndjson", "events.ndjson", "other.ndjson"]);
+        assert!(fs::read_to_string(at.join("events.ndjson")).unwrap().starts_with('{'));
+        assert_eq!(fs::read_to_string(at.join("other.ndjson")).unwrap(), "old");
+    }
+
+    #[test]
     fn a_run_without_events_leaves_an_empty_file() {
         let directory = tempfile::tempdir().unwrap();
         let files =
-            RotatingFile::create(directory.path(), "findings", 9, Existing::Refuse).unwrap();
+            RotatingFile::create(directory.path(), "findings", 9, Existing::Replace).unwrap();
         files.finish().unwrap();
         assert_eq!(fs::read(directory.path().join("findings.ndjson")).unwrap(), b"");
     }
@@ -296,7 +311,7 @@ mod tests {
     fn a_path_that_cannot_be_a_directory_says_what_where_and_what_to_do() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error =
-            RotatingFile::create(&file.path().join("out"), "x", 1, Existing::Refuse).unwrap_err();
+            RotatingFile::create(&file.path().join("out"), "x", 1, Existing::Replace).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("cannot make directory "), "{text}");
         assert!(text.contains(file.path().to_str().unwrap()), "{text}");

@@ -114,6 +114,8 @@ pub enum Resolved {
         server: ServerId,
         /// The request for the stream.
         request: Arc<RequestInfo>,
+        /// The response head.
+        response: Option<Arc<ResponseInfo>>,
         /// The endpoint's path.
         path: String,
         /// The packet.
@@ -694,7 +696,9 @@ impl Inventory {
         }
         self.live(index)?.transports.insert(Transport::HttpSse);
         let server = ServerId(resolve(&self.slots, index));
-        out.push(Resolved::SseEndpoint { server, request: Arc::clone(request), path, at });
+        let response = self.open.get(&request.id).and_then(|open| open.response.clone());
+        let request = Arc::clone(request);
+        out.push(Resolved::SseEndpoint { server, request, response, path, at });
         Some(server)
     }
 

@@ -15,9 +15,9 @@ use crate::observation::{
     SecretHash, Software,
 };
 use crate::rules::catalog::Catalog;
+use crate::mcp::inventory::Reply;
 use crate::rules::{
     Given, GivenExchange, GivenRequest, GivenResponse, On, OwnedMessage, OwnedSubject, Recognise,
-    Reply,
 };
 use crate::time::Timestamp;
 

@@ -88,7 +88,7 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
         },
         responses: Directions {
             client_to_server: Responses::default(),
-            server_to_client: Responses { result: 3, error: 1 },
+            server_to_client: Responses { result: 3, input_required: 0, error: 1 },
         },
         outcomes: BTreeMap::from([(
             "tools/call".into(),
