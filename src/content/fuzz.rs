@@ -59,11 +59,14 @@ fn parse(stream: &[u8], piece_len: usize) -> Log {
     log
 }
 
+/// Type, id, retry, length, and whether it was dispatched.
+type Closed = (Vec<u8>, Option<Vec<u8>>, Option<u64>, u64, bool);
+
 #[derive(Default, PartialEq, Eq)]
 struct Log {
     open: u64,
     data: Vec<u8>,
-    events: Vec<(Vec<u8>, Option<Vec<u8>>, Option<u64>, u64, bool)>,
+    events: Vec<Closed>,
 }
 
 impl Log {

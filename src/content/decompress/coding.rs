@@ -76,10 +76,11 @@ impl Codings {
         self.listed.iter().rev().copied()
     }
 
-    /// Judges a body by its first byte. Only a byte with which the outermost coding cannot begin
-    /// makes it plain: `{` begins no gzip member (0x1f), zlib header (low nibble 8), zstd frame
-    /// (0x28, 0x5X) nor brotli stream (an empty last block with non-zero padding, RFC 7932 section
-    /// 9.2); as raw deflate it would be one fixed-Huffman block whose first literal is not ASCII.
+    /// Judges a body by its first byte: plain if the outermost coding cannot begin with it. `{`
+    /// begins no gzip member (0x1f), zlib header (low nibble 8), zstd frame (0x28, 0x5X) nor
+    /// brotli stream (an empty last block with non-zero padding, RFC 7932 section 9.2). As raw
+    /// deflate it could only be a single fixed-Huffman block of text that begins with U+0800 or
+    /// above: no JSON and no event stream does, but for a byte order mark, which loses.
     pub(super) fn guess(&self, first: u8) -> Guess {
         if self.unknown {
             let text = matches!(first, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0xef);

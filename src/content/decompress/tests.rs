@@ -254,6 +254,15 @@ fn trailing_bytes_are_noticed_after_the_whole_message() {
 }
 
 #[test]
+fn a_second_frame_with_a_bad_header_is_corrupt_and_not_trailing() {
+    // Reserved bit of the frame header descriptor set.
+    let coded = [zstd(MESSAGE), b"\x28\xb5\x2f\xfd\x08\x00\x00\x00".to_vec()].concat();
+    let outcome = every_cut("zstd", &coded);
+    assert_eq!(outcome.anomalies, ["content-coding-corrupt"]);
+    assert_eq!(outcome.plain, MESSAGE);
+}
+
+#[test]
 fn a_wrong_gzip_trailer_is_noted_and_reading_goes_on() {
     let mut coded = gzip(b"one ");
     let last = coded.len() - 1;

@@ -7,6 +7,8 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use super::Oddity;
 use super::stack::Step;
 
+const MAGIC_LEN: u64 = 4;
+
 pub(super) struct Zstd {
     decoder: Decoder<'static>,
     /// What the library asked for: bytes of the next block with the header of the one after.
@@ -54,19 +56,19 @@ impl Zstd {
                 None
             }
             // A bad magic number after a frame.
-            Err(_) if self.frames > 0 && self.frame_bytes < 4 => Some(Oddity::Trailing),
+            Err(_) if self.frames > 0 && self.frame_bytes < MAGIC_LEN => Some(Oddity::Trailing),
             Err(_) => Some(Oddity::Corrupt),
         };
         Step { consumed, produced, fault, note: None }
     }
 
     /// How much input to offer. At an error the library forgets what it decoded in the same call,
-    /// and a frame that it gets whole it decodes in one go, so: the first byte of a frame alone,
-    /// and then one block per call. What comes out does not depend on how the input is cut.
+    /// and a frame that it gets whole it decodes in one go, so: the magic number byte by byte, and
+    /// then one block per call. What comes out does not depend on how the input is cut.
     const fn next_len(&self) -> usize {
         const BLOCK_HEADER_LEN: usize = 3;
         match (self.frame_bytes, self.hint) {
-            (0, _) | (_, 0) => 1,
+            (0..MAGIC_LEN, _) | (_, 0) => 1,
             (_, hint) if hint > BLOCK_HEADER_LEN => hint - BLOCK_HEADER_LEN,
             (_, hint) => hint,
         }
