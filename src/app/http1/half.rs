@@ -427,7 +427,7 @@ impl Half {
         }
     }
 
-    fn body<R: Receiver>(&mut self, bytes: &[u8], env: &mut Env<'_>, out: &mut R) -> usize {
+    fn body<R: Receiver>(&mut self, bytes: &[u8], env: &Env<'_>, out: &mut R) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
         self.untouched = false;
         let Step { held, data, used, status, oddity } =
@@ -512,7 +512,7 @@ impl Half {
     }
 
     /// The trailer section (RFC 9112 section 7.1.2): skipped.
-    fn trailer<R: Receiver>(&mut self, bytes: &[u8], env: &mut Env<'_>, out: &mut R) -> usize {
+    fn trailer<R: Receiver>(&mut self, bytes: &[u8], env: &Env<'_>, out: &mut R) -> usize {
         let Phase::Trailer { bytes: total } = &mut self.phase else { return 0 };
         let room = env.limits.max_head_bytes.saturating_sub(*total).max(1);
         let piece = bytes.get(..room).unwrap_or(bytes);
