@@ -154,8 +154,9 @@ fn unescape(line: &str) -> Vec<u8> {
     };
     while let Some((before, after)) = rest.split_once("\\x") {
         bytes.extend_from_slice(before.as_bytes());
-        bytes.push(u8::from_str_radix(&after[..2], 16).unwrap());
-        rest = &after[2..];
+        let (digits, after) = after.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        rest = after;
     }
     bytes.extend_from_slice(rest.as_bytes());
     bytes.extend_from_slice(end);
@@ -183,7 +184,7 @@ fn dialogues() -> Vec<Dialogue> {
             _ if events && line.is_empty() => {}
             _ if events => dialogue.expected.push(line.to_owned()),
             Some("---") => events = true,
-            Some(">>>" | "<<<") => dialogue.steps.push(match line[3..].trim() {
+            Some(">>>" | "<<<") => dialogue.steps.push(match line.split_at(3).1.trim() {
                 "" => Step::Bytes(side, Vec::new()),
                 "fin" => Step::Finish(side, Finish::Fin),
                 "reset" => Step::Finish(side, Finish::Reset),
