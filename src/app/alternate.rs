@@ -42,7 +42,20 @@ impl<S: ExchangeSink> Turn<'_, S> {
         if self.state.shed.is_some() || chunk.bytes.is_empty() {
             return;
         }
-        let guess = probe(chunk.bytes, self.limits.max_probe_bytes);
+        let next = *state::at(&mut self.state.next, chunk.side);
+        // A side whose first bytes did not tell its protocol: the copy goes on from them.
+        let mut joined = Vec::new();
+        let (mut offset, mut bytes) = (chunk.offset, chunk.bytes);
+        if let Lane::Probe(begun) = self.state.lane(chunk.side)
+            && chunk.offset == next
+            && !begun.is_empty()
+        {
+            joined.extend_from_slice(begun);
+            joined.extend_from_slice(chunk.bytes);
+            offset -= begun.len() as u64;
+            bytes = &joined;
+        }
+        let guess = probe(bytes, self.limits.max_probe_bytes);
         let known = self.state.direction(chunk.side);
         let direction = match (known, guess) {
             (Some(direction), _) => direction,
@@ -54,9 +67,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
             (guess, direction),
             (Guess::Request, Direction::ToServer) | (Guess::Response, Direction::ToClient)
         );
-        let next = *state::at(&mut self.state.next, chunk.side);
-        let Some(beginning) = self.beginning(chunk.side, direction, starts, chunk.offset, next)
-        else {
+        let Some(beginning) = self.beginning(chunk.side, direction, starts, offset, next) else {
             return;
         };
         self.close_alternate(chunk.side);
@@ -73,7 +84,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
         let mut alternate = Box::new(Alternate {
             half,
             direction,
-            resume_at: chunk.offset,
+            resume_at: offset,
             left: self.limits.max_alternate_bytes,
             begun: false,
             ended: false,
@@ -84,8 +95,8 @@ impl<S: ExchangeSink> Turn<'_, S> {
             }
         });
         *state::at(&mut self.state.alternates, chunk.side) = Some(alternate);
-        self.feed_alternate(chunk.side, chunk.offset, chunk.bytes);
-        if matches!(events, Some(_)) && chunk.offset < next {
+        self.feed_alternate(chunk.side, offset, bytes);
+        if events.is_some() && offset < next {
             // What follows in order is far from here.
             self.close_alternate(chunk.side);
         }

@@ -121,10 +121,3 @@ impl<S: ExchangeSink> Handler for Layer<S> {
         self.sink.anomaly(&context, &mut state.user, anomaly);
     }
 }
-
-/// Feeds arbitrary bytes as a flow, for the fuzzer. The first byte of each piece says its side,
-/// kind and length.
-#[cfg(fuzzing)]
-pub fn fuzz(data: &[u8]) {
-    super::fuzzing::run(data);
-}

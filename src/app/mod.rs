@@ -11,6 +11,8 @@
 //! for the next message, and it never waits for the other direction.
 
 mod alternate;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod http1;
 mod layer;
 pub mod probe;
@@ -25,7 +27,7 @@ pub use probe::Protocol;
 pub use state::State;
 
 #[cfg(fuzzing)]
-pub use layer::fuzz;
+pub use fuzzing::fuzz;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes

@@ -175,8 +175,10 @@ impl<S: ExchangeSink> Feed<'_, S> {
     /// Number and tunnel of a response without a request.
     fn unpaired(&mut self) -> (u32, u8) {
         if !self.pairing.midstream && !self.pairing.uncertain {
+            if self.pairing.early == 0 {
+                self.oddity(Oddity::UnexpectedResponse);
+            }
             self.pairing.early = self.pairing.early.saturating_add(1);
-            self.oddity(Oddity::UnexpectedResponse);
         }
         let [_, tunnel] = self.pairing.tunnels;
         (self.begin(), tunnel)

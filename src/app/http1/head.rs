@@ -166,7 +166,7 @@ fn unfold(bytes: &[u8], lines: &mut Vec<usize>, out: &mut Vec<u8>) {
     for lf in lines.iter().copied() {
         let line = bytes.get(start..=lf).unwrap_or_default();
         start = lf + 1;
-        if !matches!(line.first(), Some(b' ' | b'\t')) {
+        if joined.is_empty() || !matches!(line.first(), Some(b' ' | b'\t')) {
             out.extend_from_slice(line);
             joined.push(out.len().saturating_sub(1));
         } else if joined.len() > 1 {

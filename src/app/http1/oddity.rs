@@ -77,7 +77,8 @@ oddities! {
     BodilessAssumed => "bodiless-assumed",
     /// A request was taken to be without the body that it announced: it was answered before.
     BodyNotSent => "request-body-not-sent",
-    /// A response before any request was seen, in a flow that was seen from its start.
+    /// A response that no request waits for, in a flow that was seen from its start: reported for
+    /// the first of a row.
     UnexpectedResponse => "unexpected-response",
     /// 101 to a request that asked for no upgrade: read as an interim response.
     UnexpectedSwitch => "unexpected-101",

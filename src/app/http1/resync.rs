@@ -261,19 +261,19 @@ impl Search {
         }
         let (before, target) = head.split_at(memrchr(b' ', head)?);
         let target = target.get(1..)?;
-        if self.line_start == LineStart::Sure && start_line::is_token(before) && before.len() <= 32
-        {
-            return Some(0);
-        }
-        let plain = matches!(target.first()?, b'/' | b'*' | b'[')
-            || target.first()?.is_ascii_alphanumeric();
-        let method = start_line::METHODS
+        let first = *target.first()?;
+        let plain = matches!(first, b'/' | b'*' | b'[') || first.is_ascii_alphanumeric();
+        let known = start_line::METHODS
             .iter()
             .filter_map(|method| method.strip_suffix(b" "))
-            .find(|method| before.ends_with(method))?;
-        let at = before.len() - method.len();
-        let start = at == 0 && self.line_start != LineStart::No;
-        (plain && (start || crlf)).then_some(at)
+            .find(|method| before.ends_with(method))
+            .map(|method| before.len() - method.len())
+            .filter(|at| plain && (crlf || (*at == 0 && self.line_start != LineStart::No)));
+        let token = || {
+            let sure = self.line_start == LineStart::Sure && before.len() <= 32;
+            (sure && start_line::is_token(before)).then_some(0)
+        };
+        known.or_else(token)
     }
 }
 
