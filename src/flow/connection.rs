@@ -179,8 +179,10 @@ impl<S> Connection<S> {
             }
         }
         for side in SIDES {
-            let (now, limits) = (env.now, env.limits);
-            self.drive(side, at, env, |stream, sink| stream.run_timers(now, limits, sink));
+            if self.streams.get(side).is_timed() {
+                let (now, limits) = (env.now, env.limits);
+                self.drive(side, at, env, |stream, sink| stream.run_timers(now, limits, sink));
+            }
         }
     }
 

@@ -142,6 +142,11 @@ impl Stream {
         self.hold.is_some() || self.far.is_some() || self.waiting_since().is_some()
     }
 
+    /// A grace is running or has to start.
+    pub(super) fn is_timed(&self) -> bool {
+        self.grace.is_some() || self.is_waiting()
+    }
+
     /// Whether data with this sequence number would have to be buffered.
     pub(super) fn would_buffer(&self, seq: Seq, limits: &Limits) -> bool {
         let ahead = seq.minus(self.next);
