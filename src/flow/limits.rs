@@ -18,8 +18,8 @@ pub struct Limits {
     /// one of the least interesting class leaves, counted by class in
     /// [`Counters`](super::Counters). 100 bytes each at least; at most 2^31.
     pub max_flows: usize,
-    /// Out-of-order bytes of all flows together, with [64 bytes](Self) of overhead per extent. At
-    /// the bound the least interesting flow that waits for missing bytes gives them up.
+    /// Out-of-order bytes of all flows together, with 64 bytes of overhead per extent. At the
+    /// bound the least interesting flow that waits for missing bytes gives them up.
     pub max_buffered_bytes: usize,
     /// The same bound for one direction of one flow. At the bound its first hole is given up.
     pub max_stream_buffered_bytes: usize,

@@ -2,6 +2,37 @@
 //!
 //! In: [`Segment`](crate::decode::Segment)s. Out: calls on a [`Handler`], which owns the state of
 //! the layers above for each flow and answers with its [`Interest`] in the rest of it.
+//!
+//! # Rules
+//!
+//! - **Copies.** The first copy of a byte wins. Equal copies are invisible. A differing one is the
+//!   anomaly `overlap-conflict`, and goes to [`Handler::alternate`]. Against bytes that are still
+//!   buffered every overlap is compared; of delivered bytes only digests of the last 32 segments
+//!   of a direction are kept, so only a copy with the borders of one of these is.
+//! - **Holes.** Missing bytes become a [`Gap`] when the peer has acknowledged them and a grace has
+//!   passed, when data behind them has waited too long, when a buffer is full, and when the flow
+//!   ends. A FIN counts once everything before it is delivered or given up; data after it is
+//!   dropped (`data-after-fin`).
+//! - **Resets.** A RST inside the window starts a short wait. Data beyond it from the same side
+//!   proves it forged (`data-after-rst`) and the flow goes on; else both sides finish with
+//!   [`Finish::Reset`] when the wait is over. One outside is ignored (`rst-out-of-window`).
+//! - **Distant segments**, further than [`Limits::max_ahead_bytes`] either way, are ignored
+//!   (`out-of-window`), until three in a row agree and the peer acknowledges them or was never
+//!   seen (`capture-outage`: a gap, then their bytes).
+//! - **New connections.** A SYN with another number begins a new flow, unless it falls into the
+//!   receive window of an open connection (`syn-in-window`: ignored). After a close the tuple is
+//!   remembered for a short time, so that late packets open nothing.
+//! - **Midstream.** Any segment but a RST opens a flow. Where a direction starts is taken from its
+//!   SYN, else guessed from the numbers of either side until the first delivery. If nothing at all
+//!   was known, the first data is held back for some packets or milliseconds, or until the peer
+//!   acknowledges anything: earlier data that comes late is then still in time.
+//! - **Checksums.** A wrong one drops the segment (`bad-checksum`) once its direction has shown a
+//!   right one; before, it is taken for offload to the network card.
+//! - **Ignored**: segments with neither ACK, SYN nor RST, as every host drops them; keep-alive and
+//!   window probes. Urgent data is in line.
+//! - Flows that never carry payload make no calls; they only count.
+//! - Time is packet time. Graces and idle limits end at their own time, whenever the table gets
+//!   round to it; a step of the clock beyond an hour is no time passed.
 
 mod buffer;
 mod checksum;
@@ -9,6 +40,7 @@ mod clock;
 mod connection;
 mod connections;
 mod counters;
+mod delivery;
 mod entry;
 mod expiry;
 #[cfg(any(test, fuzzing))]
