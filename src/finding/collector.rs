@@ -75,6 +75,27 @@ impl Default for Limits {
     }
 }
 
+/// A hit, as far as it takes to see whether it repeats an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit<'a> {
+    /// Id of the rule.
+    pub rule: &'a str,
+    /// Severity of this hit.
+    pub severity: Severity,
+    /// Key of the server.
+    pub server_key: &'a str,
+    /// Client.
+    pub client: IpAddr,
+    /// How sure it is that the server speaks MCP.
+    pub evidence: Evidence,
+    /// Verdict on this client's use of the server.
+    pub verdict: Verdict,
+    /// The packet.
+    pub at: At,
+    /// The flow.
+    pub flow: FlowTuple,
+}
+
 /// What became of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -159,6 +180,23 @@ impl Findings {
         self.dropped
     }
 
+    /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
+    /// Answers false for any other, which then has to be [`record`](Self::record)ed.
+    pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
+        let identity =
+            IdentityRef { rule: hit.rule, server_key: hit.server_key, client: hit.client };
+        let Some(open) = self.latest.get(&identity).and_then(|index| self.open.get_mut(*index))
+        else {
+            return false;
+        };
+        let repeats = hit.at.time.since(open.window_start) < self.limits.window
+            && hit.severity <= open.finding.severity;
+        if repeats {
+            open.repeat(hit, &self.limits);
+        }
+        repeats
+    }
+
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before
     /// the window, when the clock of the capture stepped back.
     pub fn record(&mut self, draft: Draft) -> Recorded {
@@ -239,23 +277,38 @@ impl Open {
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
         let finding = &mut self.finding;
-        let At { packet, time } = draft.at;
-        finding.count = finding.count.saturating_add(1);
-        finding.first_seen = finding.first_seen.min(time);
-        finding.last_seen = finding.last_seen.max(time);
-        finding.first_packet = finding.first_packet.min(packet);
         if draft.severity > finding.severity {
             finding.severity = draft.severity;
             finding.text = mask(&draft.text);
         }
-        if draft.evidence > finding.evidence {
-            finding.evidence = draft.evidence;
-            finding.verdict = draft.verdict;
-        } else if draft.evidence == finding.evidence {
-            finding.verdict = finding.verdict.max(draft.verdict);
+        let hit = Hit {
+            rule: &draft.rule.id,
+            severity: draft.severity,
+            server_key: &draft.server_key,
+            client: draft.client,
+            evidence: draft.evidence,
+            verdict: draft.verdict,
+            at: draft.at,
+            flow: draft.flow,
+        };
+        self.repeat(&hit, limits);
+    }
+
+    fn repeat(&mut self, hit: &Hit<'_>, limits: &Limits) {
+        let finding = &mut self.finding;
+        let At { packet, time } = hit.at;
+        finding.count = finding.count.saturating_add(1);
+        finding.first_seen = finding.first_seen.min(time);
+        finding.last_seen = finding.last_seen.max(time);
+        finding.first_packet = finding.first_packet.min(packet);
+        if hit.evidence > finding.evidence {
+            finding.evidence = hit.evidence;
+            finding.verdict = hit.verdict;
+        } else if hit.evidence == finding.evidence {
+            finding.verdict = finding.verdict.max(hit.verdict);
         }
-        if finding.flows.len() < limits.max_flows && !finding.flows.contains(&draft.flow) {
-            finding.flows.push(draft.flow);
+        if finding.flows.len() < limits.max_flows && !finding.flows.contains(&hit.flow) {
+            finding.flows.push(hit.flow);
         }
         if self.packets.len() < limits.max_packets && !self.packets.contains(&packet) {
             self.packets.push(packet);

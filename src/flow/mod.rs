@@ -35,7 +35,6 @@
 //!   round to it; a step of the clock beyond an hour is no time passed.
 
 mod buffer;
-mod checksum;
 mod clock;
 mod connection;
 mod connections;

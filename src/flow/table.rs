@@ -3,7 +3,6 @@
 use hashbrown::HashTable;
 
 use super::buffer::OVERHEAD;
-use super::checksum::checksum;
 use super::clock::Clock;
 use super::connection::{Connection, Env};
 use super::connections::Connections;
@@ -203,7 +202,7 @@ impl<S: Default> Table<S> {
         if connection.as_ref().is_some_and(|c| c.interest == Interest::None) {
             return true;
         }
-        match checksum(segment) {
+        match segment.checksum() {
             Checksum::Unverifiable => return true,
             Checksum::Good => {
                 if !segment.header.checksum.offloaded {

@@ -1,10 +1,11 @@
 //! Observations into the inventory, rule matches, verdicts and findings. One for the whole run, fed
 //! in packet order.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::finding::{self, Draft, Findings, FlowTuple};
+use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
 use crate::flow::At;
 use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
 use crate::mcp::{Contact, Evidence, inventory};
@@ -43,6 +44,7 @@ pub struct Analysis<'p> {
     inventory: Inventory,
     findings: Findings,
     scratch: Scratch,
+    contacts: Contacts,
     resolved: Vec<Resolved>,
 }
 
@@ -59,6 +61,7 @@ impl<'p> Analysis<'p> {
             inventory: Inventory::new(inventory),
             findings: Findings::new(findings),
             scratch: Scratch::default(),
+            contacts: Contacts::default(),
             resolved: Vec::new(),
         }
     }
@@ -97,10 +100,12 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, .. } = self;
-            with_subject(policy, inventory, &resolved, |subject, place| {
+            let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
-                    findings.record(draft(&found, place));
+                    if !findings.repeat(&hit(&found, place)) {
+                        findings.record(draft(&found, place));
+                    }
                 });
             });
         }
@@ -112,6 +117,7 @@ impl<'p> Analysis<'p> {
 pub fn with_subject(
     policy: &Policy,
     inventory: &Inventory,
+    contacts: &mut Contacts,
     resolved: &Resolved,
     with: impl FnOnce(&Subject<'_>, &Place<'_>),
 ) {
@@ -127,7 +133,9 @@ pub fn with_subject(
             ambiguous,
             at,
         } => {
-            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
                 return;
             };
             let facts = MessageFacts {
@@ -139,54 +147,126 @@ pub fn with_subject(
                 ambiguous: *ambiguous,
             };
             let subject = Subject::message(request, facts, contact.evidence);
-            let place = Place { request, at: *at, contact: &contact };
-            with(&subject.with_contact(&contact, &methods), &place);
+            let place = Place { request, at: *at, contact };
+            with(&subject.with_contact(contact, methods), &place);
         }
         Resolved::Exchange { server, request, response, at } => {
-            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
-                return;
-            };
-            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
-            let place = Place { request, at: *at, contact: &contact };
-            with(&subject.with_contact(&contact, &methods), &place);
-        }
-        Resolved::SseEndpoint { server, request, response, path, at } => {
-            let Some((contact, methods)) = facts(policy, inventory, *server, request, *at) else {
-                return;
-            };
-            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
-            let subject = subject.with_sse_endpoint(path).with_contact(&contact, &methods);
-            with(&subject, &Place { request, at: *at, contact: &contact });
-        }
-        Resolved::Contact { server, request, refused, at } => {
-            let Some((mut contact, methods)) = facts(policy, inventory, *server, request, *at)
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
             };
-            if *refused {
-                if contact.evidence >= Evidence::Parsed {
-                    return; // It is an MCP server: turning a request down is its right.
-                }
-                contact.evidence = Evidence::Hint;
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
+            let place = Place { request, at: *at, contact };
+            with(&subject.with_contact(contact, methods), &place);
+        }
+        Resolved::SseEndpoint { server, request, response, path, at } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
+            let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
+            with(&subject, &Place { request, at: *at, contact });
+        }
+        Resolved::Contact { server, request, refused, at } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            if *refused && contact.evidence >= Evidence::Parsed {
+                return; // It is an MCP server: turning a request down is its right.
             }
-            let place = Place { request, at: *at, contact: &contact };
-            with(&Subject::server(&contact, &methods), &place);
+            let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
+            let contact = attempt.as_ref().unwrap_or(contact);
+            with(&Subject::server(contact, methods), &Place { request, at: *at, contact });
         }
     }
 }
 
-/// What is known of a client's use of a server, and the methods that clients sent to it.
-fn facts(
-    policy: &Policy,
-    inventory: &Inventory,
-    id: ServerId,
-    request: &RequestInfo,
-    at: At,
-) -> Option<(Contact, Vec<String>)> {
-    let server = inventory.server(id)?;
-    let contact = contact(policy, server, request.client.ip, request.server, at);
-    let methods = server.methods.first().into_iter().flat_map(|methods| methods.keys().cloned());
-    Some((contact, methods.collect()))
+/// Contacts kept between subjects at most; then all are made anew.
+const MAX_CONTACTS: usize = 8_192;
+
+/// Contacts as they were last made: most subjects are about a client and a server of which
+/// nothing new has been learnt since.
+#[derive(Debug, Default)]
+pub(super) struct Contacts {
+    known: HashMap<(ServerId, IpAddr), Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    contact: Contact,
+    /// Methods that clients have sent to the server.
+    methods: Vec<String>,
+}
+
+/// Everything a contact is made of only ever grows: sizes tell whether it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    evidence: Evidence,
+    address: IpAddr,
+    /// Days since the epoch: approvals expire.
+    day: i64,
+    sizes: [usize; 4],
+    path_len: usize,
+    unauthenticated_result: bool,
+    via_proxy: bool,
+}
+
+impl Stamp {
+    fn of(server: &Server, client: IpAddr, address: IpAddr, at: At) -> Self {
+        let known = server.clients.get(&client);
+        let methods = server.methods.first().map_or(0, std::collections::BTreeMap::len);
+        Self {
+            evidence: server.evidence,
+            address,
+            day: at.time.as_nanos().div_euclid(86_400_000_000_000),
+            sizes: [
+                methods,
+                server.versions.len(),
+                known.map_or(0, |client| client.auth.len()),
+                known.map_or(0, |client| client.tools_called.len()),
+            ],
+            path_len: server.key.path.len() + (server.aliases.len() << 16),
+            unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
+            via_proxy: server.via_proxy,
+        }
+    }
+}
+
+impl Contacts {
+    fn get(
+        &mut self,
+        policy: &Policy,
+        inventory: &Inventory,
+        id: ServerId,
+        request: &RequestInfo,
+        at: At,
+    ) -> Option<&Known> {
+        let server = inventory.server(id)?;
+        let (client, address) = (request.client.ip, request.server);
+        let stamp = Stamp::of(server, client, address.ip, at);
+        if self.known.len() >= MAX_CONTACTS && !self.known.contains_key(&(id, client)) {
+            self.known.clear();
+        }
+        let make = || {
+            let methods = server.methods.first();
+            Known {
+                stamp,
+                contact: contact(policy, server, client, address, at),
+                methods: methods.into_iter().flat_map(|m| m.keys().cloned()).collect(),
+            }
+        };
+        let known = self.known.entry((id, client)).or_insert_with(make);
+        if known.stamp != stamp {
+            *known = make();
+        }
+        Some(known)
+    }
 }
 
 /// What the inventory and the approvals say of a client's use of a server.
@@ -238,6 +318,20 @@ pub fn judge<'p>(
         at: at.time,
         evidence: server.evidence,
     })
+}
+
+fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
+    let Place { request, at, contact } = place;
+    Hit {
+        rule: &found.rule.info.id,
+        severity: found.severity,
+        server_key: &contact.key,
+        client: request.client.ip,
+        evidence: contact.evidence,
+        verdict: contact.verdict,
+        at: *at,
+        flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+    }
 }
 
 fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {

@@ -1,7 +1,7 @@
 //! Inline tests of rules run through the real recognition: synthetic exchanges enter at the seam
 //! where packets, logs and the portal do.
 
-use super::analysis::{Policy, with_subject};
+use super::analysis::{Contacts, Policy, with_subject};
 use crate::exchange::{
     Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
     Scheme, Version, Visibility,
@@ -30,7 +30,7 @@ impl Recognise for Recogniser {
         let policy = Policy { rules: RuleSet::default(), approvals, catalog: Catalog::builtin() };
         let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
         let mut inventory = Inventory::new(inventory::Limits::default());
-        let mut subjects = Vec::new();
+        let (mut subjects, mut contacts) = (Vec::new(), Contacts::default());
         for (number, exchange) in (0_u64..).zip(&given.exchanges) {
             play(exchange, number, &mut tap)?;
             let mut resolved = Vec::new();
@@ -42,7 +42,7 @@ impl Recognise for Recogniser {
                 inventory.finish(last, &mut resolved);
             }
             for resolved in &resolved {
-                with_subject(&policy, &inventory, resolved, |subject, _| {
+                with_subject(&policy, &inventory, &mut contacts, resolved, |subject, _| {
                     subjects.push(owned(subject, exchange));
                 });
             }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::exchange::{Scheme, Version, Visibility};
 use crate::flow::At;
+use crate::mcp::inventory::Reply;
 use crate::mcp::{Contact, Evidence};
 use crate::net::Direction;
 use crate::observation::{
@@ -15,7 +16,6 @@ use crate::observation::{
     SecretHash, Software,
 };
 use crate::rules::catalog::Catalog;
-use crate::mcp::inventory::Reply;
 use crate::rules::{
     Given, GivenExchange, GivenRequest, GivenResponse, On, OwnedMessage, OwnedSubject, Recognise,
 };
