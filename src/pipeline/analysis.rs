@@ -28,13 +28,13 @@ pub struct Policy {
 
 /// Where a subject was seen.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The exchange's request.
-    pub request: &'a RequestInfo,
+    pub(super) request: &'a RequestInfo,
     /// The packet.
-    pub at: At,
+    pub(super) at: At,
     /// What the inventory knows.
-    pub contact: &'a Contact,
+    pub(super) contact: &'a Contact,
 }
 
 /// The analysis of a run.
@@ -114,7 +114,7 @@ impl<'p> Analysis<'p> {
 }
 
 /// Gives the subject of something resolved to `with`, if rules may be asked about it.
-pub fn with_subject(
+pub(super) fn with_subject(
     policy: &Policy,
     inventory: &Inventory,
     contacts: &mut Contacts,
@@ -271,7 +271,7 @@ impl Contacts {
 
 /// What the inventory and the approvals say of a client's use of a server.
 #[must_use]
-pub fn contact(
+pub(super) fn contact(
     policy: &Policy,
     server: &Server,
     client: IpAddr,
@@ -301,7 +301,7 @@ pub fn contact(
 
 /// The verdict on a client's use of a server.
 #[must_use]
-pub fn judge<'p>(
+pub(super) fn judge<'p>(
     policy: &'p Policy,
     server: &Server,
     client: IpAddr,

@@ -18,7 +18,7 @@ use crate::verdict::Verdict;
 /// The event of a message, if it can belong to MCP: its server is known to speak it, or its
 /// method is one of MCP's, or it answers (JSON-RPC answers carry no name of their own).
 #[must_use]
-pub fn message(
+pub(super) fn message(
     observation: &Observation,
     server: &Server,
     names: &dyn PacketNames,

@@ -26,18 +26,18 @@ pub struct Limits {
 /// An observation and the packet that caused it: what the shards' outputs are merged by. The
 /// cause is the packet that was pushed, which for an expiry belongs to some other flow.
 #[derive(Debug)]
-pub struct Caused {
+pub(super) struct Caused {
     /// Index of the pushed packet.
-    pub by: u64,
+    pub(super) by: u64,
     /// What was seen.
-    pub observation: Observation,
+    pub(super) observation: Observation,
 }
 
 type Layers = app::Layer<mcp::Tap>;
 
 /// Flow table, HTTP and recognition of one shard.
 #[derive(Debug)]
-pub struct Shard {
+pub(super) struct Shard {
     number: usize,
     table: flow::Table<<Layers as flow::Handler>::State>,
     layers: Layers,
@@ -46,7 +46,7 @@ pub struct Shard {
 impl Shard {
     /// A shard with its share of the bounds.
     #[must_use]
-    pub fn new(number: usize, limits: &Limits, hasher: SecretHasher) -> Self {
+    pub(super) fn new(number: usize, limits: &Limits, hasher: SecretHasher) -> Self {
         Self {
             number,
             table: flow::Table::new(limits.flow.share(SHARDS)),
@@ -55,13 +55,13 @@ impl Shard {
     }
 
     /// Takes in one segment.
-    pub fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
+    pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
         self.table.push(segment, &mut self.layers);
         self.drain(segment.header.packet, out);
     }
 
     /// The capture is over: closes all flows. Counts as caused after every packet, shard by shard.
-    pub fn finish(&mut self, out: &mut Vec<Caused>) {
+    pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         self.table.finish(&mut self.layers);
         let after = u64::try_from(SHARDS - self.number).unwrap_or_default();
         self.drain(u64::MAX - after, out);
@@ -76,19 +76,19 @@ impl Shard {
 
     /// Counters of the flow table.
     #[must_use]
-    pub fn flow(&self) -> &flow::Counters {
+    pub(super) fn flow(&self) -> &flow::Counters {
         self.table.counters()
     }
 
     /// Counters of the application layer.
     #[must_use]
-    pub fn app(&self) -> &app::Counters {
+    pub(super) fn app(&self) -> &app::Counters {
         self.layers.counters()
     }
 
     /// Counters of recognition.
     #[must_use]
-    pub fn mcp(&self) -> &mcp::TapCounters {
+    pub(super) fn mcp(&self) -> &mcp::TapCounters {
         self.layers.sink().counters()
     }
 }
