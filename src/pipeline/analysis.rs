@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
+use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId};
 use crate::mcp::{Contact, Evidence, inventory};
 use crate::net::Endpoint;
 use crate::observation::{Observation, RequestInfo};
@@ -101,9 +101,16 @@ impl<'p> Analysis<'p> {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
             let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            // More is known of something that was counted when it happened.
+            let is_news = matches!(
+                resolved,
+                Resolved::Contact { occasion: Occasion::Changed, .. }
+            );
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
-                    if !findings.repeat(&hit(&found, place)) {
+                    if is_news {
+                        findings.revise(&hit(&found, place), || draft(&found, place));
+                    } else if !findings.repeat(&hit(&found, place)) {
                         findings.record(draft(&found, place));
                     }
                 });
@@ -170,13 +177,14 @@ pub(super) fn with_subject(
             let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
             with(&subject, &Place { request, at: *at, contact });
         }
-        Resolved::Contact { server, request, refused, at } => {
+        Resolved::Contact { server, request, occasion, at } => {
             let Some(Known { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
             };
-            if *refused && contact.evidence >= Evidence::Parsed {
+            let refused = *occasion == Occasion::Refused;
+            if refused && contact.evidence >= Evidence::Parsed {
                 return; // It is an MCP server: turning a request down is its right.
             }
             let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
