@@ -149,8 +149,9 @@ impl Inventory {
     ) {
         let Some(id) = self.records.current(index) else { return };
         let has_news = self.take_news(id, request);
-        let Some(open) = self.open.get_mut(request.id) else { return };
-        let occasion = match (std::mem::replace(&mut open.reported, true), has_news) {
+        let open = self.open.get_mut(request.id);
+        let reported = open.is_none_or(|open| std::mem::replace(&mut open.reported, true));
+        let occasion = match (reported, has_news) {
             (false, _) => Occasion::Used,
             (true, true) => Occasion::Changed,
             (true, false) => return,
@@ -207,7 +208,7 @@ impl Inventory {
             let (server, request) = (ServerId(index), Arc::clone(&request));
             out.push(Resolved::Exchange { server, request, response: None, at });
         }
-        self.settle_messages(index, open, out);
+        self.settle_messages(index, open, at, out);
     }
 
     fn settle_contact(
@@ -236,20 +237,27 @@ impl Inventory {
         };
         if let Some(occasion) = occasion {
             let (server, request) = (ServerId(index), Arc::clone(request));
-            out.push(Resolved::Contact { server, request, occasion, at });
+            let contact = Resolved::Contact { server, request, occasion, at };
+            if occasion == Occasion::Refused {
+                self.defer(contact, at, out);
+            } else {
+                out.push(contact);
+            }
         }
     }
 
-    fn settle_messages(&mut self, index: usize, open: Open, out: &mut Vec<Resolved>) {
+    fn settle_messages(&mut self, index: usize, open: Open, at: At, out: &mut Vec<Resolved>) {
         let status = open.status();
         let reply = status.map(Reply::of_status);
-        out.extend(open.held.into_iter().map(|seen| seen.resolved(index, reply)));
         // With HTTP+SSE the POST is answered 202, and the result comes on the GET stream. So it
         // may when a stream that began as the response to the POST breaks off.
         let is_stream = open.response.as_ref().is_some_and(|response| {
             response.content_type.as_deref() == Some("text/event-stream") && response.status < 300
         });
         let elsewhere = open.accepted && (status == Some(202) || is_stream);
+        let refused = is_refused(&open) && !self.is_known(index);
+        let mut held: Vec<_> =
+            open.held.into_iter().map(|seen| seen.resolved(index, reply)).collect();
         for token in open.tokens {
             if elsewhere {
                 if let Some(waiting) = self.waiting.get_mut(token) {
@@ -257,7 +265,14 @@ impl Inventory {
                 }
             } else if let Some(mut waiting) = self.waiting.take(token) {
                 waiting.status = status;
-                out.push(waiting.unanswered(index));
+                held.push(waiting.unanswered(index));
+            }
+        }
+        for resolved in held {
+            if refused {
+                self.defer(resolved, at, out);
+            } else {
+                out.push(resolved);
             }
         }
     }

@@ -158,16 +158,17 @@ impl Inventory {
             open.spoken |= seen.direction == Direction::ToClient;
             (open.session, open.status())
         });
-        let waiting = message.id.as_ref().and_then(|id| {
-            self.waiting.answer(&Answered {
+        let waiting = match &message.id {
+            Some(id) if id.0 != "null" => self.waiting.answer(&Answered {
                 request: &seen.request,
                 asker: seen.direction.other(),
                 id,
                 session,
                 // One JSON text answers the request that it is the response to.
                 own_only: seen.channel == Channel::ResponseBody && seen.request.seen,
-            })
-        });
+            }),
+            _ => self.only_one_waiting(seen),
+        };
         let limits = self.limits;
         if let Some(waiting) = &waiting
             && let Some(method) = &waiting.seen.message.method
@@ -187,8 +188,25 @@ impl Inventory {
                 && let Some(server) = self.records.current(waiting.server)
             {
                 let (kind, error_code) = (Some(message.kind), message.error_code);
-                out.push(waiting.seen.resolved(server, Some(Reply { status, kind, error_code })));
+                let reply = Some(Reply { status, kind, error_code });
+                let resolved = waiting.seen.resolved(server, reply);
+                if self.is_known(server) {
+                    out.push(resolved);
+                } else {
+                    self.defer(resolved, seen.at, out);
+                }
             }
+        }
+    }
+
+    /// A server that turns a request down before it has read the id answers without one (JSON-RPC
+    /// 2.0 section 5): what it means is clear if the exchange asked one thing only.
+    fn only_one_waiting(&mut self, seen: &Seen) -> Option<Waiting> {
+        let open = self.open.get(seen.request.id)?;
+        let is_answer = seen.direction == Direction::ToClient && seen.channel != Channel::Sse;
+        match open.tokens.as_slice() {
+            [token] if is_answer => self.waiting.take(*token),
+            _ => None,
         }
     }
 
@@ -200,12 +218,21 @@ impl Inventory {
         out: &mut Vec<Resolved>,
     ) {
         let message = &*seen.message;
-        let asked = waiting.map(|waiting| &*waiting.seen.message);
+        let asker = waiting.and_then(|waiting| self.records.current(waiting.server));
         // What is learnt here has to be known when the contact is reported.
-        self.note_unauthenticated(index, seen, waiting);
-        self.note_version(index, message, waiting);
-        match asked.and_then(|asked| evidence::answer_proves(asked, message)) {
-            Some(level) => self.prove(index, &seen.request, level, seen.at, out),
+        self.note_unauthenticated(asker.unwrap_or(index), seen, waiting);
+        self.note_version(asker.unwrap_or(index), message, waiting);
+        let proved =
+            waiting.and_then(|waiting| evidence::answer_proves(&waiting.seen.message, message));
+        match proved {
+            Some(level) => {
+                if let Some((asker, waiting)) = asker.zip(waiting)
+                    && asker != index
+                {
+                    self.prove(asker, &waiting.seen.request, level, seen.at, out);
+                }
+                self.prove(index, &seen.request, level, seen.at, out);
+            }
             None => self.weigh_shape(index, seen, out),
         }
         let turned_down = message.error_code.is_some_and(evidence::turns_down);

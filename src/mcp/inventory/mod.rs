@@ -16,8 +16,9 @@ mod server;
 mod tests;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use client::Client;
 pub(in crate::mcp) use evidence::is_mcp_path;
@@ -27,6 +28,7 @@ pub use server::{Listed, Outcomes, Server, ServerKey, Transport};
 use crate::flow::At;
 use crate::net::Endpoint;
 use crate::observation::{Event, Observation};
+use crate::time::Timestamp;
 use open::OpenExchanges;
 use records::Records;
 use resolve::Seen;
@@ -52,10 +54,16 @@ pub struct Limits {
     pub max_endpoints_per_server: usize,
     /// Other paths remembered per server.
     pub max_aliases_per_server: usize,
-    /// Open exchanges that carry messages.
+    /// Open exchanges that carry messages; at the bound the one that was silent longest is judged
+    /// as if it were over.
     pub max_open_exchanges: usize,
-    /// Requests that wait for an answer.
+    /// Requests that wait for an answer; at the bound the oldest counts as not answered.
     pub max_waiting_requests: usize,
+    /// Refusals kept back; at the bound the oldest is judged early.
+    pub max_deferred: usize,
+    /// How long, in packet time, refusals by what has not proved to be an MCP server are kept
+    /// back: until then it may.
+    pub refusal_delay: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +78,8 @@ impl Default for Limits {
             max_aliases_per_server: 256,
             max_open_exchanges: 65_536,
             max_waiting_requests: 65_536,
+            max_deferred: 16_384,
+            refusal_delay: Duration::from_secs(30),
         }
     }
 }
@@ -87,6 +97,8 @@ pub struct Inventory {
     by_endpoint: HashMap<Endpoint, usize>,
     open: OpenExchanges,
     waiting: WaitingRoom,
+    /// What servers of which nothing is proved yet have refused, oldest first.
+    deferred: VecDeque<(Timestamp, Resolved)>,
     /// Exchanges and requests given up at their bounds.
     dropped: u64,
 }
@@ -101,6 +113,7 @@ impl Inventory {
             by_endpoint: HashMap::new(),
             open: OpenExchanges::default(),
             waiting: WaitingRoom::new(limits.max_waiting_requests),
+            deferred: VecDeque::new(),
             dropped: 0,
         }
     }
@@ -108,6 +121,7 @@ impl Inventory {
     /// Takes in one observation; answers with the server it is about.
     pub fn observe(&mut self, seen: Observation, out: &mut Vec<Resolved>) -> Option<ServerId> {
         let (at, limits) = (seen.at, self.limits);
+        self.release(at.time, out);
         match seen.event {
             Event::Message { request, direction, channel, message, ambiguous } => {
                 if evidence::is_download(&request, channel, &message) {
@@ -136,6 +150,27 @@ impl Inventory {
         }
         for waiting in self.waiting.drain() {
             self.give_up(waiting, out);
+        }
+        out.extend(self.deferred.drain(..).map(|(_, resolved)| resolved));
+    }
+
+    /// Keeps a refusal back for a while: clients probe what revisions and transports a server
+    /// has, and its refusals look different once it has proved to be one.
+    fn defer(&mut self, resolved: Resolved, at: At, out: &mut Vec<Resolved>) {
+        if self.deferred.len() >= self.limits.max_deferred
+            && let Some((_, oldest)) = self.deferred.pop_front()
+        {
+            out.push(oldest);
+        }
+        self.deferred.push_back((at.time, resolved));
+    }
+
+    fn release(&mut self, now: Timestamp, out: &mut Vec<Resolved>) {
+        while let Some((since, _)) = self.deferred.front()
+            && now.since(*since) >= self.limits.refusal_delay
+            && let Some((_, resolved)) = self.deferred.pop_front()
+        {
+            out.push(resolved);
         }
     }
 
