@@ -214,6 +214,29 @@ impl Findings {
         repeats
     }
 
+    /// Takes a hit that came of learning more about what was counted before: it can begin a
+    /// finding or make one worse, but is no further occurrence.
+    pub fn revise(&mut self, hit: &Hit<'_>, draft: impl FnOnce() -> Draft) {
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else {
+            self.record(draft());
+            return;
+        };
+        let Finding { severity, evidence, verdict, count, .. } = open.finding;
+        if hit.severity > severity || hit.evidence > evidence || hit.verdict > verdict {
+            open.add(draft(), &limits);
+            open.finding.count = count;
+        }
+    }
+
+    /// The finding that a hit belongs to.
+    fn current(&mut self, hit: &Hit<'_>) -> Option<&mut Open> {
+        let identity =
+            IdentityRef { rule: hit.rule, server_key: hit.server_key, client: hit.client };
+        let open = self.open.get_mut(*self.latest.get(&identity)?)?;
+        (hit.at.time.since(open.window_start) < self.limits.window).then_some(open)
+    }
+
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before
     /// the window, when the clock of the capture stepped back.
     pub fn record(&mut self, draft: Draft) -> Recorded {

@@ -86,7 +86,7 @@ struct Exchange {
 impl Exchange {
     fn new(context: &Context<'_>, number: u32) -> Box<Self> {
         Box::new(Self {
-            head: RequestCopy::new(context, number),
+            head: { let mut head = RequestCopy::default(); head.begin(context, number); head },
             request: None,
             response: None,
             matters: false,
