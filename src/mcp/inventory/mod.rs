@@ -294,7 +294,10 @@ impl Inventory {
         if let Some(open) = self.open.get(&request.id) {
             return Some(resolve(&self.slots, open.server));
         }
-        let index = self.slot(&resource_key(request), at)?;
+        let index = match self.known_at(request) {
+            Some(index) => index,
+            None => self.slot(&resource_key(request), at)?,
+        };
         if self.open.len() >= self.limits.max_open_exchanges {
             self.overflow = true;
             if let Some((_, oldest)) = self.open.pop_first() {
@@ -340,6 +343,19 @@ impl Inventory {
         };
         self.open.insert(request.id, open);
         Some(index)
+    }
+
+    /// A response whose request the capture does not have names no host and no path: it counts
+    /// for the MCP server that was last used at its address, if there is one.
+    fn known_at(&self, request: &RequestInfo) -> Option<usize> {
+        if request.seen {
+            return None;
+        }
+        let index = resolve(&self.slots, *self.by_endpoint.get(&request.server)?);
+        match self.slots.get(index) {
+            Some(Slot::Live(server)) if server.is_mcp() => Some(index),
+            _ => None,
+        }
     }
 
     fn remember_session(&mut self, index: usize, session: Option<SecretHash>) {
