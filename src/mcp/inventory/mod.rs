@@ -15,6 +15,7 @@ pub use server::{Client, Listed, Outcomes, Server, ServerKey, Transport};
 use waiting::{Asked, Token, Waiting, WaitingRoom};
 
 use super::Evidence;
+use crate::anomaly::Anomaly;
 use crate::flow::At;
 use crate::net::{Direction, Endpoint};
 use crate::observation::{
@@ -42,6 +43,8 @@ pub struct Limits {
     pub max_open_exchanges: usize,
     /// Requests that wait for an answer.
     pub max_waiting_requests: usize,
+    /// Addresses without a record whose oddities are remembered.
+    pub max_early_endpoints: usize,
 }
 
 impl Default for Limits {
@@ -54,6 +57,7 @@ impl Default for Limits {
             max_sessions_per_server: 1_024,
             max_open_exchanges: 65_536,
             max_waiting_requests: 65_536,
+            max_early_endpoints: 4_096,
         }
     }
 }
@@ -177,6 +181,8 @@ pub struct Inventory {
     index: HashMap<ServerKey, usize>,
     /// The record that was last used at an address: whose flows' oddities are noted there.
     by_endpoint: HashMap<Endpoint, usize>,
+    /// Oddities of flows to addresses that have no record yet, each kind once.
+    early: HashMap<Endpoint, Vec<Anomaly>>,
     open: BTreeMap<ExchangeId, Open>,
     waiting: WaitingRoom,
     /// Observations about servers past the bound, and exchanges given up at theirs.
@@ -193,6 +199,7 @@ impl Inventory {
             slots: Vec::new(),
             index: HashMap::new(),
             by_endpoint: HashMap::new(),
+            early: HashMap::new(),
             open: BTreeMap::new(),
             waiting: WaitingRoom::new(limits.max_waiting_requests),
             dropped: 0,
@@ -217,10 +224,26 @@ impl Inventory {
             Event::Answered { request, response } => self.answered(&request, &response, at, out),
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
             Event::Anomaly { server, anomaly, .. } => {
-                let index = self.by_endpoint.get(&server).copied()?;
+                let Some(index) = self.by_endpoint.get(&server).copied() else {
+                    self.note_early(server, anomaly);
+                    return None;
+                };
                 self.live(index)?.note(anomaly, &limits);
                 Some(ServerId(resolve(&self.slots, index)))
             }
+        }
+    }
+
+    /// An oddity comes before what it is to hide: it waits until its address turns out to be of
+    /// interest.
+    fn note_early(&mut self, server: Endpoint, anomaly: Anomaly) {
+        if self.early.len() >= self.limits.max_early_endpoints && !self.early.contains_key(&server)
+        {
+            return;
+        }
+        let known = self.early.entry(server).or_default();
+        if !known.contains(&anomaly) {
+            known.push(anomaly);
         }
     }
 
@@ -311,7 +334,11 @@ impl Inventory {
         {
             self.by_endpoint.insert(request.server, index);
         }
+        let early = self.early.remove(&request.server).unwrap_or_default();
         let server = self.live(index)?;
+        for anomaly in early {
+            server.note(anomaly, &limits);
+        }
         server.touch(at);
         server.exchanges += 1;
         server.contacted.insert(request.server);
