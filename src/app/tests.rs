@@ -207,6 +207,7 @@ const FLOW: FlowInfo = FlowInfo {
     scope: Scope(0),
     opened: Timestamp::EPOCH,
     midstream: false,
+    shed_bytes: 0,
 };
 const AT: At = At { packet: 1, time: Timestamp::EPOCH };
 

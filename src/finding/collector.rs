@@ -1,7 +1,7 @@
 //! Rolls hits into findings.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,24 @@ use crate::rules::{RuleInfo, Severity};
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
 
+/// What makes hits the same: the rule says by which values, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Hash of the rule and those values, keyed so that nobody can make two groups one.
+    pub hash: u64,
+    /// Hits that come so long after the first of a finding, in packet time, begin a new one.
+    pub window: Duration,
+}
+
 /// One hit of a rule.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The rule.
     pub rule: Arc<RuleInfo>,
+    /// What makes it the same as others.
+    pub group: Group,
+    /// The values of the group by name, which tell its id from those of other groups.
+    pub group_values: Vec<(String, String)>,
     /// Severity of this hit.
     pub severity: Severity,
     /// Key of the server.
@@ -51,8 +64,6 @@ pub struct Draft {
 /// defaults is reached only by rules that quote sixteen full excerpts each time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Hits that come so long after the first of a finding, in packet time, begin a new one.
-    pub window: Duration,
     /// So many findings are kept; hits that would begin another are counted and dropped.
     pub max_findings: usize,
     /// So many distinct five-tuples are kept per finding, the first ones.
@@ -65,27 +76,17 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            window: Duration::from_secs(3600),
-            max_findings: 100_000,
-            max_flows: 8,
-            max_packets: 16,
-            max_excerpts: 16,
-        }
+        Self { max_findings: 100_000, max_flows: 8, max_packets: 16, max_excerpts: 16 }
     }
 }
 
 /// A hit, as far as it takes to see whether it repeats an earlier one.
 #[derive(Clone, Copy, Debug)]
-pub struct Hit<'a> {
-    /// Id of the rule.
-    pub rule: &'a str,
+pub struct Hit {
+    /// What makes it the same as others.
+    pub group: Group,
     /// Severity of this hit.
     pub severity: Severity,
-    /// Key of the server.
-    pub server_key: &'a str,
-    /// Client.
-    pub client: IpAddr,
     /// How sure it is that the server speaks MCP.
     pub evidence: Evidence,
     /// Verdict on this client's use of the server.
@@ -107,28 +108,6 @@ pub enum Recorded {
     Dropped,
 }
 
-/// What makes hits the same: rule, server and client.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Identity {
-    rule: Arc<str>,
-    server_key: Arc<str>,
-    client: IpAddr,
-}
-
-/// The same, borrowed: must hash as [`Identity`] does.
-#[derive(Hash)]
-struct IdentityRef<'a> {
-    rule: &'a str,
-    server_key: &'a str,
-    client: IpAddr,
-}
-
-impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
-    fn equivalent(&self, key: &Identity) -> bool {
-        *self.rule == *key.rule && *self.server_key == *key.server_key && self.client == key.client
-    }
-}
-
 /// A finding in the making.
 #[derive(Debug)]
 struct Open {
@@ -143,8 +122,8 @@ pub struct Findings {
     limits: Limits,
     /// All findings, in the order they began.
     open: Vec<Open>,
-    /// The latest finding of each identity.
-    latest: hashbrown::HashMap<Identity, usize, RandomState>,
+    /// The latest finding of each group, by its hash.
+    latest: HashMap<u64, usize>,
     dropped: u64,
 }
 
@@ -158,8 +137,7 @@ impl Findings {
     /// An empty collection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let latest = hashbrown::HashMap::with_hasher(RandomState::new());
-        Self { limits, open: Vec::new(), latest, dropped: 0 }
+        Self { limits, open: Vec::new(), latest: HashMap::new(), dropped: 0 }
     }
 
     /// Number of findings so far.
@@ -182,14 +160,12 @@ impl Findings {
 
     /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
-    pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
-        let identity =
-            IdentityRef { rule: hit.rule, server_key: hit.server_key, client: hit.client };
-        let Some(open) = self.latest.get(&identity).and_then(|index| self.open.get_mut(*index))
-        else {
+    pub fn repeat(&mut self, hit: &Hit) -> bool {
+        let known = self.latest.get(&hit.group.hash);
+        let Some(open) = known.and_then(|index| self.open.get_mut(*index)) else {
             return false;
         };
-        let repeats = hit.at.time.since(open.window_start) < self.limits.window
+        let repeats = hit.at.time.since(open.window_start) < hit.group.window
             && hit.severity <= open.finding.severity;
         if repeats {
             open.repeat(hit, &self.limits);
@@ -200,14 +176,10 @@ impl Findings {
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before
     /// the window, when the clock of the capture stepped back.
     pub fn record(&mut self, draft: Draft) -> Recorded {
-        let identity = IdentityRef {
-            rule: &draft.rule.id,
-            server_key: &draft.server_key,
-            client: draft.client,
-        };
-        let known = self.latest.get(&identity).copied();
+        let Group { hash, window } = draft.group;
+        let known = self.latest.get(&hash).copied();
         if let Some(open) = known.and_then(|index| self.open.get_mut(index))
-            && draft.at.time.since(open.window_start) < self.limits.window
+            && draft.at.time.since(open.window_start) < window
         {
             open.add(draft, &self.limits);
             return Recorded::Repeated;
@@ -216,12 +188,7 @@ impl Findings {
             self.dropped = self.dropped.saturating_add(1);
             return Recorded::Dropped;
         }
-        let identity = Identity {
-            rule: draft.rule.id.as_str().into(),
-            server_key: draft.server_key.as_str().into(),
-            client: draft.client,
-        };
-        self.latest.insert(identity, self.open.len());
+        self.latest.insert(hash, self.open.len());
         self.open.push(Open::begin(draft, &self.limits));
         Recorded::New
     }
@@ -243,6 +210,7 @@ impl Findings {
 impl Open {
     fn begin(draft: Draft, limits: &Limits) -> Self {
         let At { packet, time } = draft.at;
+        let id = id(&draft);
         let excerpt = draft
             .excerpt
             .into_iter()
@@ -253,7 +221,7 @@ impl Open {
             })
             .collect();
         let finding = Finding {
-            id: id(&draft.rule.id, &draft.server_key, draft.client, time),
+            id,
             rule: draft.rule,
             severity: draft.severity,
             evidence: draft.evidence,
@@ -282,10 +250,8 @@ impl Open {
             finding.text = mask(&draft.text);
         }
         let hit = Hit {
-            rule: &draft.rule.id,
+            group: draft.group,
             severity: draft.severity,
-            server_key: &draft.server_key,
-            client: draft.client,
             evidence: draft.evidence,
             verdict: draft.verdict,
             at: draft.at,
@@ -294,7 +260,7 @@ impl Open {
         self.repeat(&hit, limits);
     }
 
-    fn repeat(&mut self, hit: &Hit<'_>, limits: &Limits) {
+    fn repeat(&mut self, hit: &Hit, limits: &Limits) {
         let finding = &mut self.finding;
         let At { packet, time } = hit.at;
         finding.count = finding.count.saturating_add(1);
@@ -321,13 +287,15 @@ impl Open {
     }
 }
 
-/// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
-/// Lengths keep the parts apart.
-fn id(rule: &str, server_key: &str, client: IpAddr, window_start: Timestamp) -> String {
+/// The first 16 bytes of a SHA-256 over rule, server, client, the start of the window and the
+/// values of the group, as hex. Lengths keep the parts apart.
+fn id(first: &Draft) -> String {
     let mut hash = Context::new(&SHA256);
-    let client = client.to_string();
-    let start = window_start.as_nanos().to_string();
-    for part in [rule, server_key, client.as_str(), start.as_str()] {
+    let client = first.client.to_string();
+    let start = first.at.time.as_nanos().to_string();
+    let fixed = [first.rule.id.as_str(), &first.server_key, &client, &start];
+    let group = first.group_values.iter().flat_map(|(name, value)| [name.as_str(), value]);
+    for part in fixed.into_iter().chain(group) {
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }

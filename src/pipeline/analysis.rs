@@ -2,10 +2,11 @@
 //! in packet order.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
+use crate::finding::{self, Draft, Findings, FlowTuple, Group, Hit};
 use crate::flow::At;
 use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
 use crate::mcp::{Contact, Evidence, inventory};
@@ -46,6 +47,8 @@ pub struct Analysis<'p> {
     scratch: Scratch,
     contacts: Contacts,
     resolved: Vec<Resolved>,
+    /// Hashes what makes hits the same.
+    groups: RandomState,
 }
 
 impl<'p> Analysis<'p> {
@@ -63,6 +66,7 @@ impl<'p> Analysis<'p> {
             scratch: Scratch::default(),
             contacts: Contacts::default(),
             resolved: Vec::new(),
+            groups: RandomState::new(),
         }
     }
 
@@ -100,11 +104,12 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            let Self { policy, inventory, findings, scratch, contacts, groups, .. } = self;
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
-                    if !findings.repeat(&hit(&found, place)) {
-                        findings.record(draft(&found, place));
+                    let group = group(&found, groups);
+                    if !findings.repeat(&hit(&found, group, place)) {
+                        findings.record(draft(&found, group, place));
                     }
                 });
             });
@@ -320,13 +325,17 @@ pub fn judge<'p>(
     })
 }
 
-fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
+fn group(found: &Match<'_, '_>, state: &RandomState) -> Group {
+    let mut hasher = state.build_hasher();
+    found.hash_group(&mut hasher);
+    Group { hash: hasher.finish(), window: found.rule.group.window }
+}
+
+fn hit(found: &Match<'_, '_>, group: Group, place: &Place<'_>) -> Hit {
     let Place { request, at, contact } = place;
     Hit {
-        rule: &found.rule.info.id,
+        group,
         severity: found.severity,
-        server_key: &contact.key,
-        client: request.client.ip,
         evidence: contact.evidence,
         verdict: contact.verdict,
         at: *at,
@@ -334,10 +343,12 @@ fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
     }
 }
 
-fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
+fn draft(found: &Match<'_, '_>, group: Group, place: &Place<'_>) -> Draft {
     let Place { request, at, contact } = place;
     Draft {
         rule: Arc::clone(&found.rule.info),
+        group,
+        group_values: found.group(),
         severity: found.severity,
         server_key: contact.key.clone(),
         server: request.server,
