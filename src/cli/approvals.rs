@@ -13,10 +13,14 @@ pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
     match command {
         Approvals::Check { file } => {
             let approvals = load::approvals(&file)?;
+            let warnings = approvals.warnings(now());
+            let of = |count: usize, noun: &str| {
+                format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+            };
             let (name, count) = (file.display(), approvals.all().len());
-            let approved = if count == 1 { "approval" } else { "approvals" };
-            print(&format!("{name}: {count} {approved}, no problems\n"))?;
-            for warning in approvals.warnings(now()) {
+            let (approved, warned) = (of(count, "approval"), of(warnings.len(), "warning"));
+            print(&format!("{name}: {approved}, {warned}\n"))?;
+            for warning in warnings {
                 print(&format!("{name}:{}: {}\n", warning.line, warning.text))?;
             }
             Ok(Exit::Clean)

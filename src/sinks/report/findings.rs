@@ -38,7 +38,7 @@ pub(super) fn write<W: Write>(page: &mut Page<'_, W>, findings: &[Finding]) -> i
     let ids = listed(infos.iter().map(|(id, count)| format!("{id} ×{count}")), 8);
     page.styled(DIM, "  info")?;
     page.plain("      ")?;
-    page.paragraph(&format!("{} not shown: {ids}", counted(total, "finding")), 0, 12)
+    page.rest(&format!("{} not shown: {ids}", counted(total, "finding")), 12)
 }
 
 fn rule<W: Write>(
