@@ -6,17 +6,23 @@ use super::{Exit, Failure, print};
 use crate::mcp::Evidence;
 use crate::mcp::inventory::Server;
 use crate::pipeline;
+use crate::time::Timestamp;
 use crate::verdict::{DraftServer, draft};
 
 pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
     match command {
         Approvals::Check { file } => {
             let approvals = load::approvals(&file)?;
-            print(&format!(
-                "{}: {} approvals, no problems\n",
-                file.display(),
-                approvals.all().len()
-            ))?;
+            let warnings = approvals.warnings(now());
+            let of = |count: usize, noun: &str| {
+                format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+            };
+            let (name, count) = (file.display(), approvals.all().len());
+            let (approved, warned) = (of(count, "approval"), of(warnings.len(), "warning"));
+            print(&format!("{name}: {approved}, {warned}\n"))?;
+            for warning in warnings {
+                print(&format!("{name}:{}: {}\n", warning.line, warning.text))?;
+            }
             Ok(Exit::Clean)
         }
         Approvals::Draft { captures } => {
@@ -41,6 +47,14 @@ pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
             Ok(Exit::Clean)
         }
     }
+}
+
+/// Approvals end by the calendar of whoever checks them.
+#[expect(clippy::disallowed_methods, reason = "an edge: what a person asks today")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    Timestamp::from_parts(i64::try_from(seconds).unwrap_or(i64::MAX), 0)
 }
 
 fn draft_of(server: &Server) -> DraftServer {

@@ -70,6 +70,11 @@ impl<'o, W: Write> Page<'o, W> {
         self.wrapped(text, TEXT_INDENT, TEXT_INDENT)
     }
 
+    /// Wrapped text that goes on in a line begun, at `column`.
+    pub(super) fn rest(&mut self, text: &str, column: usize) -> io::Result<()> {
+        self.wrapped(text, column, column)
+    }
+
     /// Words up to the width; a word longer than a line is not broken, so that it can be copied.
     fn wrapped(&mut self, text: &str, start: usize, indent: usize) -> io::Result<()> {
         let (mut column, mut first) = (start, true);
