@@ -182,7 +182,7 @@ fn decompress(bencher: Bencher<'_, '_>, coding: &str) {
         let mut decoder = decompress::Decoder::from_content_encoding(values, limits);
         let mut seen = 0;
         for piece in body.chunks(input::SEGMENT_BYTES) {
-            let _: ControlFlow<()> = decoder.push(piece, &mut |plain| {
+            let _flow: ControlFlow<()> = decoder.push(piece, &mut |plain| {
                 seen += plain.len();
                 ControlFlow::Continue(())
             });
