@@ -182,10 +182,11 @@ fn decompress(bencher: Bencher<'_, '_>, coding: &str) {
         let mut decoder = decompress::Decoder::from_content_encoding(values, limits);
         let mut seen = 0;
         for piece in body.chunks(input::SEGMENT_BYTES) {
-            let _: ControlFlow<()> = decoder.push(piece, &mut |plain| {
+            let flow = decoder.push(piece, &mut |plain| {
                 seen += plain.len();
                 ControlFlow::Continue(())
             });
+            assert!(flow.is_continue());
         }
         decoder.finish();
         assert_eq!(seen, plain_len);
