@@ -221,7 +221,7 @@ fn jsonrpc(bencher: Bencher<'_, '_>, what: &str) {
 }
 
 /// The rules that ship with the program, on one tool call; items are messages.
-#[divan::bench(args = [true, false])]
+#[divan::bench(args = [true, false], sample_size = 1000)]
 fn rules_with_prefilter(bencher: Bencher<'_, '_>, prefilter: bool) {
     let (rules, owned) = (builtin_rules(), tool_call());
     let (subject, mut scratch) = (owned.as_subject(), Scratch::default());
