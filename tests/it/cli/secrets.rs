@@ -46,6 +46,11 @@ impl Secrets {
             ("uri", word(15, 24)),
             ("result", ["gh", "o_", &word(16, 36)].concat()),
             ("set-cookie", word(17, 32)),
+            ("tool", ["gh", "s_", &word(20, 36)].concat()),
+            ("client name", ["s", "k-", &word(21, 40)].concat()),
+            ("user agent", ["gl", "pat-", &word(22, 20)].concat()),
+            ("error", ["hf", "_", &word(23, 34)].concat()),
+            ("method", word(24, 40)),
         ];
         Self { all }
     }
@@ -70,7 +75,8 @@ fn capture(secrets: &Secrets) -> Vec<u8> {
         s("set-cookie")
     );
     let target = format!("/mcp?api_key={}", s("query"));
-    let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
+    let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"CLIENT","version":"1"}}}"#
+        .replace("CLIENT", s("client name"));
     let initialized = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
     let call = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"login","arguments":{{"token":"{}","note":"use {} and {} or {}","jwt":"{}","password":"{}"}}}}}}"#,
@@ -91,11 +97,23 @@ fn capture(secrets: &Secrets) -> Vec<u8> {
         s("uri")
     );
     let done = r#"{"jsonrpc":"2.0","id":2,"result":{"contents":[]}}"#;
-    let basic = format!("Authorization: Basic {}\r\n", s("basic"));
+    let basic =
+        format!("Authorization: Basic {}\r\nUser-Agent: x {}\r\n", s("basic"), s("user agent"));
+    let tool = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{}"}}}}"#,
+        s("tool")
+    );
+    let failed = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":-32000,"message":"no {}"}}}}"#,
+        s("error")
+    );
+    let odd = format!(r#"{{"jsonrpc":"2.0","method":"{}","params":{{}}}}"#, s("method"));
     let texts = [
-        (post("mcp.corp.test:8000", &target, &headers, initialize), json(&answer, initialized)),
+        (post("mcp.corp.test:8000", &target, &headers, &initialize), json(&answer, initialized)),
         (post("mcp.corp.test:8000", &target, &headers, &call), json("", &called)),
         (post("mcp.corp.test:8000", &target, &basic, &read), json("", done)),
+        (post("mcp.corp.test:8000", &target, &headers, &tool), json("", &failed)),
+        (post("mcp.corp.test:8000", &target, &headers, &odd), json("", "")),
     ];
     let texts: Vec<(&str, &str)> = texts.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     let mut capture = Capture::new();
@@ -122,7 +140,7 @@ when:
   mcp.kind: {exists: true}
 report:
   text: "{client.ip} {mcp.method} {mcp.name}"
-  keep: [mcp.arguments, mcp.uri, http.target, http.path, http.query, mcp.name]
+  keep: [mcp.arguments, mcp.uri, mcp.name, mcp.method, http.path, http.query_keys, http.session, http.auth, http.user_agent, http.request.header.authorization, http.request.header.cookie, http.request.header.x-api-key, http.request.header.mcp-session-id]
 tests:
   - name: list
     give:
@@ -167,12 +185,15 @@ fn no_credential_reaches_an_output() {
         ("SARIF", file("a.sarif")),
         ("JUnit", file("a.xml")),
     ];
+    let mut leaks = Vec::new();
     for (output, text) in &outputs {
         for (name, secret) in &secrets.all {
             // Half a secret is too much as well.
-            for part in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
-                assert!(!text.contains(part), "{output} holds {name}");
+            let halves = [&secret[..secret.len() / 2], &secret[secret.len() / 2..]];
+            if halves.iter().any(|half| text.contains(half)) {
+                leaks.push(format!("{output} holds {name}"));
             }
         }
     }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
