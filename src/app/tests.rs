@@ -201,13 +201,13 @@ fn dialogues() -> Vec<Dialogue> {
 }
 
 const FLOW: FlowInfo = FlowInfo {
+    shed_bytes: 0,
     id: 7,
     originator: Endpoint::UNKNOWN,
     responder: Endpoint::UNKNOWN,
     scope: Scope(0),
     opened: Timestamp::EPOCH,
     midstream: false,
-    shed_bytes: 0,
 };
 const AT: At = At { packet: 1, time: Timestamp::EPOCH };
 

@@ -1,7 +1,7 @@
 //! Rolls hits into findings.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,24 +18,11 @@ use crate::rules::{RuleInfo, Severity};
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
 
-/// What makes hits the same: the rule says by which values, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Hash of the rule and those values, keyed so that nobody can make two groups one.
-    pub hash: u64,
-    /// Hits that come so long after the first of a finding, in packet time, begin a new one.
-    pub window: Duration,
-}
-
 /// One hit of a rule.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The rule.
     pub rule: Arc<RuleInfo>,
-    /// What makes it the same as others.
-    pub group: Group,
-    /// The values of the group by name, which tell its id from those of other groups.
-    pub group_values: Vec<(String, String)>,
     /// Severity of this hit.
     pub severity: Severity,
     /// Key of the server.
@@ -52,6 +39,11 @@ pub struct Draft {
     pub at: At,
     /// The flow.
     pub flow: FlowTuple,
+    /// Tells findings of the rule apart beyond server and client; 0 when nothing does.
+    pub group: u64,
+    /// Hits that come so long after the first of a finding begin a new one; zero means
+    /// [`Limits::window`].
+    pub window: Duration,
     /// What happened, one line; masked here.
     pub text: String,
     /// Names and values of what the rule wants to show; masked here.
@@ -64,6 +56,8 @@ pub struct Draft {
 /// defaults is reached only by rules that quote sixteen full excerpts each time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Hits that come so long after the first of a finding, in packet time, begin a new one.
+    pub window: Duration,
     /// So many findings are kept; hits that would begin another are counted and dropped.
     pub max_findings: usize,
     /// So many distinct five-tuples are kept per finding, the first ones.
@@ -76,17 +70,27 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_findings: 100_000, max_flows: 8, max_packets: 16, max_excerpts: 16 }
+        Self {
+            window: Duration::from_secs(3600),
+            max_findings: 100_000,
+            max_flows: 8,
+            max_packets: 16,
+            max_excerpts: 16,
+        }
     }
 }
 
 /// A hit, as far as it takes to see whether it repeats an earlier one.
 #[derive(Clone, Copy, Debug)]
-pub struct Hit {
-    /// What makes it the same as others.
-    pub group: Group,
+pub struct Hit<'a> {
+    /// Id of the rule.
+    pub rule: &'a str,
     /// Severity of this hit.
     pub severity: Severity,
+    /// Key of the server.
+    pub server_key: &'a str,
+    /// Client.
+    pub client: IpAddr,
     /// How sure it is that the server speaks MCP.
     pub evidence: Evidence,
     /// Verdict on this client's use of the server.
@@ -95,6 +99,8 @@ pub struct Hit {
     pub at: At,
     /// The flow.
     pub flow: FlowTuple,
+    /// See [`Draft::group`].
+    pub group: u64,
 }
 
 /// What became of a hit.
@@ -108,11 +114,39 @@ pub enum Recorded {
     Dropped,
 }
 
+/// What makes hits the same: rule, server and client.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    rule: Arc<str>,
+    server_key: Arc<str>,
+    client: IpAddr,
+    group: u64,
+}
+
+/// The same, borrowed: must hash as [`Identity`] does.
+#[derive(Hash)]
+struct IdentityRef<'a> {
+    rule: &'a str,
+    server_key: &'a str,
+    client: IpAddr,
+    group: u64,
+}
+
+impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
+    fn equivalent(&self, key: &Identity) -> bool {
+        *self.rule == *key.rule
+            && *self.server_key == *key.server_key
+            && self.client == key.client
+            && self.group == key.group
+    }
+}
+
 /// A finding in the making.
 #[derive(Debug)]
 struct Open {
     finding: Finding,
     window_start: Timestamp,
+    window: Duration,
     packets: Vec<u64>,
 }
 
@@ -122,8 +156,8 @@ pub struct Findings {
     limits: Limits,
     /// All findings, in the order they began.
     open: Vec<Open>,
-    /// The latest finding of each group, by its hash.
-    latest: HashMap<u64, usize>,
+    /// The latest finding of each identity.
+    latest: hashbrown::HashMap<Identity, usize, RandomState>,
     dropped: u64,
 }
 
@@ -137,7 +171,8 @@ impl Findings {
     /// An empty collection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, open: Vec::new(), latest: HashMap::new(), dropped: 0 }
+        let latest = hashbrown::HashMap::with_hasher(RandomState::new());
+        Self { limits, open: Vec::new(), latest, dropped: 0 }
     }
 
     /// Number of findings so far.
@@ -160,26 +195,55 @@ impl Findings {
 
     /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
-    pub fn repeat(&mut self, hit: &Hit) -> bool {
-        let known = self.latest.get(&hit.group.hash);
-        let Some(open) = known.and_then(|index| self.open.get_mut(*index)) else {
-            return false;
-        };
-        let repeats = hit.at.time.since(open.window_start) < hit.group.window
-            && hit.severity <= open.finding.severity;
+    pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else { return false };
+        let repeats = hit.severity <= open.finding.severity;
         if repeats {
-            open.repeat(hit, &self.limits);
+            open.repeat(hit, &limits);
         }
         repeats
+    }
+
+    /// Takes a hit that came of learning more about what was counted before: it can begin a
+    /// finding or make one worse, but is no further occurrence.
+    pub fn revise(&mut self, hit: &Hit<'_>, draft: impl FnOnce() -> Draft) {
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else {
+            self.record(draft());
+            return;
+        };
+        let Finding { severity, evidence, verdict, count, .. } = open.finding;
+        if hit.severity > severity || hit.evidence > evidence || hit.verdict > verdict {
+            open.add(draft(), &limits);
+            open.finding.count = count;
+        }
+    }
+
+    /// The finding that a hit belongs to.
+    fn current(&mut self, hit: &Hit<'_>) -> Option<&mut Open> {
+        let identity = IdentityRef {
+            rule: hit.rule,
+            server_key: hit.server_key,
+            client: hit.client,
+            group: hit.group,
+        };
+        let open = self.open.get_mut(*self.latest.get(&identity)?)?;
+        (hit.at.time.since(open.window_start) < open.window).then_some(open)
     }
 
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before
     /// the window, when the clock of the capture stepped back.
     pub fn record(&mut self, draft: Draft) -> Recorded {
-        let Group { hash, window } = draft.group;
-        let known = self.latest.get(&hash).copied();
+        let identity = IdentityRef {
+            rule: &draft.rule.id,
+            server_key: &draft.server_key,
+            client: draft.client,
+            group: draft.group,
+        };
+        let known = self.latest.get(&identity).copied();
         if let Some(open) = known.and_then(|index| self.open.get_mut(index))
-            && draft.at.time.since(open.window_start) < window
+            && draft.at.time.since(open.window_start) < open.window
         {
             open.add(draft, &self.limits);
             return Recorded::Repeated;
@@ -188,7 +252,13 @@ impl Findings {
             self.dropped = self.dropped.saturating_add(1);
             return Recorded::Dropped;
         }
-        self.latest.insert(hash, self.open.len());
+        let identity = Identity {
+            rule: draft.rule.id.as_str().into(),
+            server_key: draft.server_key.as_str().into(),
+            client: draft.client,
+            group: draft.group,
+        };
+        self.latest.insert(identity, self.open.len());
         self.open.push(Open::begin(draft, &self.limits));
         Recorded::New
     }
@@ -210,7 +280,6 @@ impl Findings {
 impl Open {
     fn begin(draft: Draft, limits: &Limits) -> Self {
         let At { packet, time } = draft.at;
-        let id = id(&draft);
         let excerpt = draft
             .excerpt
             .into_iter()
@@ -221,7 +290,7 @@ impl Open {
             })
             .collect();
         let finding = Finding {
-            id,
+            id: id(&draft.rule.id, &draft.server_key, draft.client, draft.group, time),
             rule: draft.rule,
             severity: draft.severity,
             evidence: draft.evidence,
@@ -240,7 +309,8 @@ impl Open {
             packets: Vec::new(),
         };
         let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
-        Self { finding, window_start: time, packets }
+        let window = if draft.window.is_zero() { limits.window } else { draft.window };
+        Self { finding, window_start: time, window, packets }
     }
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
@@ -250,17 +320,20 @@ impl Open {
             finding.text = mask(&draft.text);
         }
         let hit = Hit {
-            group: draft.group,
+            rule: &draft.rule.id,
             severity: draft.severity,
+            server_key: &draft.server_key,
+            client: draft.client,
             evidence: draft.evidence,
             verdict: draft.verdict,
             at: draft.at,
             flow: draft.flow,
+            group: draft.group,
         };
         self.repeat(&hit, limits);
     }
 
-    fn repeat(&mut self, hit: &Hit, limits: &Limits) {
+    fn repeat(&mut self, hit: &Hit<'_>, limits: &Limits) {
         let finding = &mut self.finding;
         let At { packet, time } = hit.at;
         finding.count = finding.count.saturating_add(1);
@@ -287,15 +360,15 @@ impl Open {
     }
 }
 
-/// The first 16 bytes of a SHA-256 over rule, server, client, the start of the window and the
-/// values of the group, as hex. Lengths keep the parts apart.
-fn id(first: &Draft) -> String {
+/// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
+/// Lengths keep the parts apart.
+fn id(rule: &str, server_key: &str, client: IpAddr, group: u64, window_start: Timestamp) -> String {
     let mut hash = Context::new(&SHA256);
-    let client = first.client.to_string();
-    let start = first.at.time.as_nanos().to_string();
-    let fixed = [first.rule.id.as_str(), &first.server_key, &client, &start];
-    let group = first.group_values.iter().flat_map(|(name, value)| [name.as_str(), value]);
-    for part in fixed.into_iter().chain(group) {
+    let client = client.to_string();
+    let start = window_start.as_nanos().to_string();
+    let group = if group == 0 { String::new() } else { group.to_string() };
+    let grouped = (!group.is_empty()).then_some(group.as_str());
+    for part in [rule, server_key, client.as_str(), start.as_str()].into_iter().chain(grouped) {
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }

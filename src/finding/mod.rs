@@ -1,14 +1,13 @@
 //! Rule matches and verdicts into findings: identity, windows, masking. Sans-IO.
 //!
-//! Every hit of a rule is a [`Draft`]; [`Findings`] rolls the hits of one rule that agree in
-//! the values the rule groups by (server and client, unless it says otherwise) within one window
-//! into one [`Finding`].
+//! Every hit of a rule is a [`Draft`]; [`Findings`] rolls the hits of one rule on one server by
+//! one client within one window into one [`Finding`].
 
 mod collector;
 mod community_id;
 mod masking;
 
-pub use collector::{Draft, Findings, Group, Hit, Limits, Recorded};
+pub use collector::{Draft, Findings, Hit, Limits, Recorded};
 pub use community_id::community_id;
 pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
 
@@ -48,8 +47,8 @@ pub trait PacketNames {
     fn name(&self, packet: u64) -> Option<PacketRef>;
 }
 
-/// What somebody should look at: all hits of one rule in one of its groups within one window;
-/// server and client are those of the first. Text is masked; it may still hold control characters, which each output escapes.
+/// What somebody should look at: all hits of one rule on one server by one client within one
+/// window. Text is masked; it may still hold control characters, which each output escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// 32 hex digits: the same capture gives the same ids.

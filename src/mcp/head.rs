@@ -3,11 +3,16 @@
 //! Heads are kept as raw copies until an exchange turns out to matter; most never do, and cost
 //! one copy of a few hundred bytes into a buffer that is used again.
 
-use crate::exchange::{Context, HeaderSpan, Headers, RequestHead, ResponseHead, Scheme, Version};
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::exchange::{
+    Context, HeaderSpan, Headers, RequestHead, ResponseHead, Scheme, Version, Visibility,
+};
 use crate::flow::At;
 use crate::net::Endpoint;
 use crate::observation::{Auth, ExchangeId, Field, RequestInfo, ResponseInfo, SecretHash};
 use crate::secret::SecretHasher;
+use crate::time::Timestamp;
 
 /// Header fields kept per message for rules; more are dropped.
 const MAX_FIELDS: usize = 64;
@@ -15,6 +20,8 @@ const MAX_FIELDS: usize = 64;
 const MAX_VALUE_BYTES: usize = 512;
 /// Longest path kept, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
+/// Longest value of a field that mirrors a part of the body, in bytes.
+const MAX_MIRROR_BYTES: usize = 4096;
 
 /// A request head copied out of the capture buffer, and who sent it to whom.
 #[derive(Clone, Debug)]
@@ -28,29 +35,50 @@ pub(super) struct RequestCopy {
     client: Endpoint,
     server: Endpoint,
     scheme: Scheme,
-    visibility: crate::exchange::Visibility,
+    visibility: Visibility,
     tunnel: Option<String>,
     at: At,
     seen: bool,
 }
 
-impl RequestCopy {
-    pub(super) fn new(context: &Context<'_>, number: u32) -> Self {
+impl Default for RequestCopy {
+    fn default() -> Self {
         Self {
             bytes: Vec::new(),
             spans: Vec::new(),
             method_len: 0,
             target_len: 0,
             version: Version::Http11,
-            id: ExchangeId { flow: context.flow, number },
-            client: context.client,
-            server: context.server,
-            scheme: context.scheme,
-            visibility: context.visibility,
-            tunnel: context.tunnel.map(str::to_owned),
-            at: context.at,
+            id: ExchangeId { flow: 0, number: 0 },
+            client: Endpoint::UNKNOWN,
+            server: Endpoint::UNKNOWN,
+            scheme: Scheme::Http,
+            visibility: Visibility::Body,
+            tunnel: None,
+            at: At { packet: 0, time: Timestamp::EPOCH },
             seen: false,
         }
+    }
+}
+
+impl RequestCopy {
+    /// Begins a copy, in the buffers of an older one.
+    pub(super) fn begin(&mut self, context: &Context<'_>, number: u32) {
+        self.bytes.clear();
+        self.spans.clear();
+        (self.method_len, self.target_len) = (0, 0);
+        self.version = Version::Http11;
+        self.id = ExchangeId { flow: context.flow, number };
+        (self.client, self.server) = (context.client, context.server);
+        (self.scheme, self.visibility) = (context.scheme, context.visibility);
+        self.tunnel = context.tunnel.map(str::to_owned);
+        self.at = context.at;
+        self.seen = false;
+    }
+
+    /// Capacity of the buffers, in bytes.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<HeaderSpan>()
     }
 
     /// Takes a copy of the head: method, target, then the fields as they were received.
@@ -109,13 +137,13 @@ impl RequestCopy {
     ) -> Option<(String, Option<SecretHash>)> {
         let target = Target::parse(uri.as_bytes());
         let same_origin = match target.authority {
-            None => uri.starts_with('/'),
+            None => uri.starts_with('/') && !uri.starts_with("//"),
             Some(authority) => {
                 let (host, port) = split_authority(authority);
                 let own = self.materialise(hasher);
                 let scheme = target.scheme.unwrap_or(own.scheme);
                 own.host.is_none_or(|own| own == host)
-                    && port.unwrap_or(scheme.default_port()) == own.port
+                    && port.unwrap_or_else(|| scheme.default_port()) == own.port
             }
         };
         let session = Query::parse(target.query).session;
@@ -128,20 +156,13 @@ impl RequestCopy {
     /// The head in the form that observations carry.
     pub(super) fn materialise(&self, hasher: &SecretHasher) -> RequestInfo {
         let headers = self.headers();
-        let target = Target::parse(self.target());
-        let authority = target.authority.or(self.tunnel.as_deref()).map(split_authority);
-        let via_proxy = authority.is_some();
-        let (host, port) = match authority {
-            Some((host, port)) => {
-                let scheme = target.scheme.unwrap_or(self.scheme);
-                (Some(host), port.unwrap_or(scheme.default_port()))
-            }
-            None => {
-                let named = headers.get("host").map(lossy).map(|host| split_authority(&host));
-                let port = named.as_ref().and_then(|(_, port)| *port);
-                (named.map(|(host, _)| host), port.unwrap_or(self.server.port))
-            }
+        let target = if self.method() == b"CONNECT" {
+            Target::authority(self.target())
+        } else {
+            Target::parse(self.target())
         };
+        let scheme = target.scheme.unwrap_or(self.scheme);
+        let (host, port, via_proxy) = self.origin(&target, scheme);
         let query = Query::parse(target.query);
         let text = |name: &str| headers.get(name).map(bounded);
         let accept = |media: &str| {
@@ -151,7 +172,7 @@ impl RequestCopy {
             id: self.id,
             client: self.client,
             server: self.server,
-            scheme: target.scheme.unwrap_or(self.scheme),
+            scheme,
             visibility: self.visibility,
             at: self.at,
             seen: self.seen,
@@ -168,7 +189,9 @@ impl RequestCopy {
             accepts_sse: accept("text/event-stream"),
             protocol_version: text("mcp-protocol-version"),
             mcp_method: text("mcp-method"),
-            mcp_name: headers.get("mcp-name").map(|value| decode_sentinel(&lossy(value))),
+            mcp_name: headers
+                .get("mcp-name")
+                .map(|value| decode_sentinel(&bounded_to(value, MAX_MIRROR_BYTES))),
             session: headers
                 .get("mcp-session-id")
                 .or(query.session)
@@ -177,6 +200,26 @@ impl RequestCopy {
             headers: fields(&headers),
             query_keys: query.keys,
         }
+    }
+}
+
+impl RequestCopy {
+    /// Host and port of the server key, and whether a proxy is in between. A target in absolute
+    /// form goes to a proxy, unless it names the very address that it was sent to. A `Host`
+    /// without a port is taken to mean the port of the connection: behind a port that is mapped
+    /// or forwarded, clients leave it out, and two servers on one host must stay two.
+    fn origin(&self, target: &Target<'_>, scheme: Scheme) -> (Option<String>, u16, bool) {
+        let Some(authority) = target.authority.or(self.tunnel.as_deref()) else {
+            let named = self.headers().get("host").map(|host| split_authority(&lossy(host)));
+            let (host, port) = named.unzip();
+            return (host, port.flatten().unwrap_or(self.server.port), false);
+        };
+        let (host, port) = split_authority(authority);
+        let port = port.unwrap_or_else(|| scheme.default_port());
+        let is_direct = self.tunnel.is_none()
+            && port == self.server.port
+            && host.parse::<IpAddr>().is_ok_and(|ip| ip == self.server.ip);
+        (Some(host), port, !is_direct)
     }
 }
 
@@ -222,6 +265,11 @@ impl<'a> Target<'a> {
         let (authority, origin) = rest.split_at(end);
         let authority = std::str::from_utf8(authority).ok();
         Self { scheme, authority, ..Self::origin(origin) }
+    }
+
+    /// The target of a `CONNECT`.
+    fn authority(target: &'a [u8]) -> Self {
+        Self { authority: std::str::from_utf8(target).ok(), ..Self::default() }
     }
 
     fn origin(target: &'a [u8]) -> Self {
@@ -291,7 +339,7 @@ fn is_credential_key(key: &str) -> bool {
 }
 
 /// Splits `host[:port]`, lower-cases the host and drops a trailing dot and user information.
-/// Brackets around IPv6 literals are dropped.
+/// Brackets around IPv6 literals are dropped, and the literal is written in its canonical form.
 fn split_authority(authority: &str) -> (String, Option<u16>) {
     let authority = authority.rsplit('@').next().unwrap_or_default().trim();
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -302,28 +350,32 @@ fn split_authority(authority: &str) -> (String, Option<u16>) {
         },
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    (bounded(host.as_bytes()).to_ascii_lowercase(), port)
+    let host = match host.parse::<Ipv6Addr>() {
+        Ok(literal) => literal.to_string(),
+        Err(_) => bounded(host.as_bytes()).to_ascii_lowercase(),
+    };
+    (host, port)
 }
 
-/// Host, port and path of an absolute `Location`; a relative one has an empty host and port 0.
+/// Host, port and path of a `Location` that is absolute; of one that begins with a path, the host
+/// is empty and the port 0. Others (`//host/path`, `path`) servers hardly ever send.
 fn location(value: &[u8]) -> Option<(String, u16, String)> {
     let target = Target::parse(value);
     let path = bounded_to(target.path, MAX_PATH_BYTES);
     match (target.scheme, target.authority) {
         (Some(scheme), Some(authority)) => {
             let (host, port) = split_authority(authority);
-            Some((host, port.unwrap_or(scheme.default_port()), path))
+            Some((host, port.unwrap_or_else(|| scheme.default_port()), path))
         }
-        _ if value.starts_with(b"/") => Some((String::new(), 0, path)),
+        _ if value.starts_with(b"/") && !value.starts_with(b"//") => {
+            Some((String::new(), 0, path))
+        }
         _ => None,
     }
 }
 
 fn auth(headers: &Headers<'_>, query: &Query<'_>) -> Auth {
-    let scheme = headers.get("authorization").map(|value| {
-        let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
-        bounded_to(scheme, 32).to_ascii_lowercase()
-    });
+    let scheme = headers.get("authorization").map(auth_scheme);
     let api_key_header = headers
         .iter()
         .map(|(name, _)| lossy(name).to_ascii_lowercase())
@@ -335,6 +387,38 @@ fn auth(headers: &Headers<'_>, query: &Query<'_>) -> Auth {
         in_query: query.keys.iter().filter(|key| is_credential_key(key)).cloned().collect(),
     }
 }
+
+/// The scheme of an `Authorization` field, if it is one of those in use. Whatever else stands
+/// there may be the credential itself.
+fn auth_scheme(value: &[u8]) -> String {
+    let scheme = value.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let known = AUTH_SCHEMES.iter().find(|known| scheme.eq_ignore_ascii_case(known.as_bytes()));
+    (*known.unwrap_or(&"other")).to_owned()
+}
+
+/// Schemes registered with IANA, and some that are not.
+const AUTH_SCHEMES: [&str; 20] = [
+    "basic",
+    "bearer",
+    "concealed",
+    "digest",
+    "dpop",
+    "gnap",
+    "hoba",
+    "mutual",
+    "negotiate",
+    "ntlm",
+    "oauth",
+    "privatetoken",
+    "scram-sha-1",
+    "scram-sha-256",
+    "vapid",
+    "apikey",
+    "api-key",
+    "aws4-hmac-sha256",
+    "sharedkey",
+    "token",
+];
 
 fn is_api_key_header(name: &str) -> bool {
     matches!(name, "api-key" | "apikey" | "x-auth-token" | "x-access-token" | "x-goog-api-key")
@@ -353,7 +437,9 @@ fn is_secret_header(name: &str) -> bool {
 fn fields(headers: &Headers<'_>) -> Vec<Field> {
     let field = |(name, value): (&[u8], &[u8])| {
         let name = bounded(name).to_ascii_lowercase();
-        let value = if is_secret_header(&name) { "<masked>".to_owned() } else { bounded(value) };
+        let max = if name.starts_with("mcp-") { MAX_MIRROR_BYTES } else { MAX_VALUE_BYTES };
+        let is_secret = is_secret_header(&name);
+        let value = if is_secret { "<masked>".to_owned() } else { bounded_to(value, max) };
         Field { name, value }
     };
     headers.iter().take(MAX_FIELDS).map(field).collect()
@@ -372,15 +458,16 @@ pub(super) fn decode_sentinel(value: &str) -> String {
     encoded
         .and_then(|text| decode_base64(text.as_bytes()))
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_else(|| bounded(value.as_bytes()))
+        .unwrap_or_else(|| value.to_owned())
 }
 
 /// Standard base64 (RFC 4648 section 4), padding optional; `None` for anything else.
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
+    let text = unpadded.unwrap_or(text);
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut held) = (0_u32, 0_u32);
-    for byte in text.iter().take(4 * MAX_PATH_BYTES) {
+    for byte in text.iter().take(MAX_MIRROR_BYTES) {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,

@@ -55,12 +55,17 @@ impl std::ops::AddAssign<&Self> for Counters {
     }
 }
 
+/// Kinds of oddities kept of a flow that is not known to carry MCP yet.
+const MAX_EARLY: usize = 8;
+
 /// The state of recognition in one flow.
 #[derive(Debug, Default)]
 pub struct FlowState {
     exchanges: Vec<(u32, Box<Exchange>)>,
     ambiguous: Option<Box<Exchange>>,
     is_mcp: bool,
+    /// Oddities from before the flow was known to carry MCP, each once.
+    early: Vec<Anomaly>,
 }
 
 /// One exchange.
@@ -86,7 +91,7 @@ struct Exchange {
 impl Exchange {
     fn new(context: &Context<'_>, number: u32) -> Box<Self> {
         Box::new(Self {
-            head: RequestCopy::new(context, number),
+            head: { let mut head = RequestCopy::default(); head.begin(context, number); head },
             request: None,
             response: None,
             matters: false,
@@ -332,6 +337,12 @@ impl Tap {
         let ambiguous = exchange.ambiguous;
         let request = exchange.request(&self.hasher);
         self.observe(context, Event::Message { request, direction, channel, message, ambiguous });
+        if state.is_mcp {
+            let (client, server) = (context.client, context.server);
+            for anomaly in std::mem::take(&mut state.early) {
+                self.observe(context, Event::Anomaly { client, server, anomaly });
+            }
+        }
     }
 
     /// The message URI of HTTP+SSE has to be relative or of the same origin; anything else in an
@@ -456,6 +467,8 @@ impl ExchangeSink for Tap {
         if state.is_mcp || anomaly.layer == Layer::Flow {
             let (client, server) = (context.client, context.server);
             self.observe(context, Event::Anomaly { client, server, anomaly });
+        } else if state.early.len() < MAX_EARLY && !state.early.contains(&anomaly) {
+            state.early.push(anomaly);
         }
     }
 

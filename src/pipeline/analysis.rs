@@ -2,13 +2,13 @@
 //! in packet order.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::finding::{self, Draft, Findings, FlowTuple, Group, Hit};
+use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
+use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId};
 use crate::mcp::{Contact, Evidence, inventory};
 use crate::net::Endpoint;
 use crate::observation::{Observation, RequestInfo};
@@ -29,13 +29,13 @@ pub struct Policy {
 
 /// Where a subject was seen.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The exchange's request.
-    pub request: &'a RequestInfo,
+    pub(super) request: &'a RequestInfo,
     /// The packet.
-    pub at: At,
+    pub(super) at: At,
     /// What the inventory knows.
-    pub contact: &'a Contact,
+    pub(super) contact: &'a Contact,
 }
 
 /// The analysis of a run.
@@ -47,8 +47,6 @@ pub struct Analysis<'p> {
     scratch: Scratch,
     contacts: Contacts,
     resolved: Vec<Resolved>,
-    /// Hashes what makes hits the same.
-    groups: RandomState,
 }
 
 impl<'p> Analysis<'p> {
@@ -66,7 +64,6 @@ impl<'p> Analysis<'p> {
             scratch: Scratch::default(),
             contacts: Contacts::default(),
             resolved: Vec::new(),
-            groups: RandomState::new(),
         }
     }
 
@@ -104,12 +101,18 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, groups, .. } = self;
+            let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            // More is known of something that was counted when it happened.
+            let is_news = matches!(
+                resolved,
+                Resolved::Contact { occasion: Occasion::Changed, .. }
+            );
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
-                    let group = group(&found, groups);
-                    if !findings.repeat(&hit(&found, group, place)) {
-                        findings.record(draft(&found, group, place));
+                    if is_news {
+                        findings.revise(&hit(&found, place), || draft(&found, place));
+                    } else if !findings.repeat(&hit(&found, place)) {
+                        findings.record(draft(&found, place));
                     }
                 });
             });
@@ -119,7 +122,7 @@ impl<'p> Analysis<'p> {
 }
 
 /// Gives the subject of something resolved to `with`, if rules may be asked about it.
-pub fn with_subject(
+pub(super) fn with_subject(
     policy: &Policy,
     inventory: &Inventory,
     contacts: &mut Contacts,
@@ -175,13 +178,14 @@ pub fn with_subject(
             let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
             with(&subject, &Place { request, at: *at, contact });
         }
-        Resolved::Contact { server, request, refused, at } => {
+        Resolved::Contact { server, request, occasion, at } => {
             let Some(Known { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
             };
-            if *refused && contact.evidence >= Evidence::Parsed {
+            let refused = *occasion == Occasion::Refused;
+            if refused && contact.evidence >= Evidence::Parsed {
                 return; // It is an MCP server: turning a request down is its right.
             }
             let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
@@ -276,7 +280,7 @@ impl Contacts {
 
 /// What the inventory and the approvals say of a client's use of a server.
 #[must_use]
-pub fn contact(
+pub(super) fn contact(
     policy: &Policy,
     server: &Server,
     client: IpAddr,
@@ -306,7 +310,7 @@ pub fn contact(
 
 /// The verdict on a client's use of a server.
 #[must_use]
-pub fn judge<'p>(
+pub(super) fn judge<'p>(
     policy: &'p Policy,
     server: &Server,
     client: IpAddr,
@@ -325,30 +329,25 @@ pub fn judge<'p>(
     })
 }
 
-fn group(found: &Match<'_, '_>, state: &RandomState) -> Group {
-    let mut hasher = state.build_hasher();
-    found.hash_group(&mut hasher);
-    Group { hash: hasher.finish(), window: found.rule.group.window }
-}
-
-fn hit(found: &Match<'_, '_>, group: Group, place: &Place<'_>) -> Hit {
+fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
     let Place { request, at, contact } = place;
     Hit {
-        group,
+        rule: &found.rule.info.id,
         severity: found.severity,
+        server_key: &contact.key,
+        client: request.client.ip,
         evidence: contact.evidence,
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        group: group(found),
     }
 }
 
-fn draft(found: &Match<'_, '_>, group: Group, place: &Place<'_>) -> Draft {
+fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
     let Place { request, at, contact } = place;
     Draft {
         rule: Arc::clone(&found.rule.info),
-        group,
-        group_values: found.group(),
         severity: found.severity,
         server_key: contact.key.clone(),
         server: request.server,
@@ -357,8 +356,36 @@ fn draft(found: &Match<'_, '_>, group: Group, place: &Place<'_>) -> Draft {
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        group: group(found),
+        window: found.rule.group.window,
         text: found.text(),
         excerpt: found.excerpt(),
         visibility: request.visibility,
+    }
+}
+
+/// What tells findings of a rule apart beyond server and client, as a number that is the same in
+/// every run; 0 when the rule names nothing.
+fn group(found: &Match<'_, '_>) -> u64 {
+    if found.rule.group.by.is_empty() {
+        return 0;
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    found.hash_group(&mut hash);
+    hash.0.max(1)
+}
+
+/// FNV-1a, 64 bits: unlike the standard library's hashers, fixed for ever.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::verdict::Verdict;
 /// The event of a message, if it can belong to MCP: its server is known to speak it, or its
 /// method is one of MCP's, or it answers (JSON-RPC answers carry no name of their own).
 #[must_use]
-pub fn message(
+pub(super) fn message(
     observation: &Observation,
     server: &Server,
     names: &dyn PacketNames,
@@ -148,7 +148,7 @@ fn counted(names: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
 }
 
 fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
-    let address = server.endpoints.first().or(server.contacted.first()).copied();
+    let address = server.endpoints.first().or_else(|| server.contacted.first()).copied();
     let address = address.unwrap_or(Endpoint::UNKNOWN).ip;
     let client = |(ip, client): (&std::net::IpAddr, &crate::mcp::inventory::Client)| {
         let judgement = analysis::judge(policy, server, *ip, address, client.last);

@@ -3,4 +3,5 @@
 mod captures;
 mod cli;
 mod layering;
+mod probes;
 mod run;

@@ -27,18 +27,13 @@ fn rule(id: &str) -> Arc<RuleInfo> {
     })
 }
 
-/// A group of its own for each number.
-fn group(hash: u64) -> Group {
-    Group { hash, window: Duration::from_secs(3600) }
-}
-
 fn draft(packet: u64, seconds: i64) -> Draft {
     let client = Endpoint::new("10.0.0.1".parse().unwrap(), 40_000);
     let server = Endpoint::new("192.0.2.1".parse().unwrap(), 8000);
     Draft {
+        group: 0,
+        window: Duration::ZERO,
         rule: rule("SMCP-1001"),
-        group: group(0),
-        group_values: Vec::new(),
         severity: Severity::Medium,
         server_key: "http://192.0.2.1:8000/mcp".to_owned(),
         server,
@@ -71,7 +66,7 @@ fn ten_thousand_repeats_are_one_finding() {
 }
 
 #[test]
-fn the_window_ends_its_time_after_the_first_hit() {
+fn the_window_ends_an_hour_after_the_first_hit() {
     let mut findings = Findings::default();
     for (packet, seconds, want) in [
         (0, 0, Recorded::New),
@@ -91,52 +86,14 @@ fn the_window_ends_its_time_after_the_first_hit() {
 }
 
 #[test]
-fn the_window_is_that_of_the_rule() {
-    let mut findings = Findings::default();
-    let short = Group { hash: 1, window: Duration::from_secs(60) };
-    let mut record =
-        |group, seconds| findings.record(Draft { group, ..draft(seconds as u64, seconds) });
-    assert_eq!(record(short, 0), Recorded::New);
-    assert_eq!(record(short, 59), Recorded::Repeated);
-    assert_eq!(record(short, 60), Recorded::New);
-    assert_eq!(record(group(2), 0), Recorded::New);
-    assert_eq!(record(group(2), 60), Recorded::Repeated);
-}
-
-#[test]
-fn the_group_alone_makes_a_finding() {
+fn rule_server_and_client_make_a_finding() {
     let mut findings = Findings::default();
     findings.record(draft(0, 0));
-    // Another client or text in the same group is a repeat: the rule said so.
+    findings.record(Draft { rule: rule("SMCP-1002"), ..draft(0, 0) });
+    findings.record(Draft { server_key: "http://other/".to_owned(), ..draft(0, 0) });
     findings.record(Draft { client: "10.0.0.2".parse().unwrap(), ..draft(0, 0) });
     findings.record(Draft { text: "other text".to_owned(), ..draft(0, 0) });
-    assert_eq!(findings.len(), 1);
-    let values = |value: &str| vec![("mcp.method".to_owned(), value.to_owned())];
-    findings.record(Draft { group: group(1), group_values: values("a"), ..draft(0, 0) });
-    findings.record(Draft { group: group(2), group_values: values("b"), ..draft(0, 0) });
-    let findings = findings.finish(&TwoFiles);
-    let ids: std::collections::BTreeSet<&str> = findings.iter().map(|f| f.id.as_str()).collect();
-    assert_eq!(ids.len(), 3);
-}
-
-#[test]
-fn a_repeat_of_a_group_is_counted_without_its_text() {
-    let mut findings = Findings::default();
-    let draft = draft(0, 0);
-    let hit = |group, severity| Hit {
-        group,
-        severity,
-        evidence: draft.evidence,
-        verdict: draft.verdict,
-        at: draft.at,
-        flow: draft.flow,
-    };
-    assert!(!findings.repeat(&hit(group(0), Severity::Medium)));
-    findings.record(draft.clone());
-    assert!(findings.repeat(&hit(group(0), Severity::Medium)));
-    assert!(!findings.repeat(&hit(group(0), Severity::High)), "it raises the severity");
-    assert!(!findings.repeat(&hit(group(1), Severity::Medium)));
-    assert_eq!(findings.finish(&TwoFiles)[0].count, 2);
+    assert_eq!(findings.len(), 4);
 }
 
 #[test]
@@ -178,7 +135,7 @@ fn better_hits_raise_severity_evidence_and_text() {
 fn at_the_bound_new_findings_are_dropped_and_old_ones_still_count() {
     let mut findings = Findings::new(Limits { max_findings: 1, ..Limits::default() });
     findings.record(draft(0, 0));
-    let other = Draft { group: group(1), ..draft(1, 1) };
+    let other = Draft { rule: rule("SMCP-1002"), ..draft(1, 1) };
     assert_eq!(findings.record(other), Recorded::Dropped);
     assert_eq!(findings.record(draft(2, 2)), Recorded::Repeated);
     assert_eq!(findings.dropped(), 1);
@@ -217,11 +174,10 @@ fn text_and_excerpts_are_masked_and_bounded() {
 fn order_is_by_first_packet_rule_server_client() {
     let mut findings = Findings::default();
     findings.record(draft(9, 9));
-    findings.record(Draft { rule: rule("SMCP-2"), group: group(2), ..draft(3, 3) });
-    findings.record(Draft { rule: rule("SMCP-1"), group: group(3), ..draft(3, 3) });
+    findings.record(Draft { rule: rule("SMCP-2"), ..draft(3, 3) });
+    findings.record(Draft { rule: rule("SMCP-1"), ..draft(3, 3) });
     findings.record(Draft {
         rule: rule("SMCP-1"),
-        group: group(4),
         client: "10.0.0.0".parse().unwrap(),
         ..draft(3, 3)
     });
