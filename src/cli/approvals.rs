@@ -3,6 +3,7 @@
 use super::args::Approvals;
 use super::load::{self, Sources};
 use super::{Exit, Failure, print};
+use crate::finding::mask;
 use crate::mcp::Evidence;
 use crate::mcp::inventory::Server;
 use crate::pipeline;
@@ -60,11 +61,11 @@ fn now() -> Timestamp {
 fn draft_of(server: &Server) -> DraftServer {
     DraftServer {
         key: server.key.to_string(),
-        name: server.software.iter().map(|software| software.name.clone()).find(|n| !n.is_empty()),
+        name: server.software.iter().map(|software| mask(&software.name)).find(|n| !n.is_empty()),
         evidence: server.evidence,
         addresses: server.endpoints.iter().map(|endpoint| endpoint.ip).collect(),
         clients: server.clients.keys().copied().collect(),
-        tools: server.tools_called.keys().cloned().collect(),
+        tools: server.tools_called.keys().map(|tool| mask(tool)).collect(),
         first_seen: server.first.time,
         last_seen: server.last.time,
     }

@@ -58,7 +58,7 @@ impl Report<'_> {
     /// Those of the writer.
     pub fn write<W: Write>(&self, out: &mut W, style: &Style) -> io::Result<()> {
         let mut page = Page::new(out, *style);
-        page.heading(&self.headline())?;
+        page.long_heading(&self.headline(), 0, 2)?;
         servers::write(&mut page, self.servers)?;
         findings::write(&mut page, self.findings)?;
         self.notices(&mut page)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::super::printable;
-use super::layout::{BOLD, DIM, Page, RED, YELLOW, counted, listed};
+use super::layout::{DIM, Page, RED, YELLOW, counted, listed};
 use super::word;
 use crate::finding::Finding;
 use crate::rules::Severity;
@@ -55,8 +55,7 @@ fn rule<W: Write>(
     page.styled(colour, &format!("  {:<9}", word(severity).to_uppercase()))?;
     page.plain(" ")?;
     let title = format!("{} {}", printable(&first.rule.id), printable(&first.rule.title));
-    page.styled(BOLD, &title)?;
-    page.blank()?;
+    page.long_heading(&title, 12, 14)?;
     for finding in findings.iter().take(MAX_PER_RULE) {
         page.paragraph(&line(finding), 12, 14)?;
         let place = place(finding);
