@@ -367,9 +367,7 @@ fn location(value: &[u8]) -> Option<(String, u16, String)> {
             let (host, port) = split_authority(authority);
             Some((host, port.unwrap_or_else(|| scheme.default_port()), path))
         }
-        _ if value.starts_with(b"/") && !value.starts_with(b"//") => {
-            Some((String::new(), 0, path))
-        }
+        _ if value.starts_with(b"/") && !value.starts_with(b"//") => Some((String::new(), 0, path)),
         _ => None,
     }
 }

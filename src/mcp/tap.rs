@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::body::{Body, Found};
 use super::head::{self, RequestCopy};
 use super::inventory::is_mcp_path;
-use super::jsonrpc::Item;
 use super::methods::{self, Class};
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
@@ -83,10 +82,10 @@ struct Exchange {
     ambiguous: bool,
 }
 
-impl Exchange {
-    fn new(context: &Context<'_>, number: u32) -> Box<Self> {
-        Box::new(Self {
-            head: { let mut head = RequestCopy::default(); head.begin(context, number); head },
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            head: RequestCopy::default(),
             request: None,
             response: None,
             matters: false,
@@ -97,7 +96,16 @@ impl Exchange {
             body_bytes: [0; 2],
             channel: Channel::ResponseBody,
             ambiguous: false,
-        })
+        }
+    }
+}
+
+impl Exchange {
+    /// Begins an exchange in the buffers of an older one.
+    fn begin(&mut self, context: &Context<'_>, number: u32) {
+        let head = std::mem::take(&mut self.head);
+        *self = Self { head, ..Self::default() };
+        self.head.begin(context, number);
     }
 
     fn body(&mut self, direction: Direction) -> &mut Body {
@@ -124,8 +132,17 @@ pub struct Tap {
     hasher: SecretHasher,
     observations: Vec<Observation>,
     found: Vec<Found>,
+    /// Oddities of a message that is not complete yet.
+    odd: Vec<Anomaly>,
     counters: Counters,
+    /// Exchanges that are over, to be used again: an exchange that does not matter allocates
+    /// nothing.
+    spare: Vec<Box<Exchange>>,
 }
+
+/// Exchanges kept to be used again, and the largest buffers kept with one.
+const MAX_SPARE: usize = 64;
+const MAX_SPARE_BYTES: usize = 8 << 10;
 
 impl Tap {
     /// A tap whose session ids are hashed by `hasher`.
@@ -136,7 +153,9 @@ impl Tap {
             hasher,
             observations: Vec::new(),
             found: Vec::new(),
+            odd: Vec::new(),
             counters: Counters::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -155,7 +174,7 @@ impl Tap {
         self.observations.push(Observation { flow: context.flow, at: context.at, event });
     }
 
-    fn request_head(&mut self, exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
+    fn request_head(exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
         exchange.head.fill(head);
         exchange.matters = hints_at_mcp(head);
         let is_get = head.method == b"GET";
@@ -189,9 +208,12 @@ impl Tap {
                     && memchr::memmem::find(value, b"resource_metadata").is_some())
         });
         exchange.matters |= names_mcp;
-        let unseen = !exchange.head.is_seen();
-        let may_answer = exchange.matters || exchange.may_have_spoken || unseen;
-        if !may_answer && !(is_events && exchange.asks_for_events) {
+        // Of a response whose request was not seen, only the media type tells.
+        let may_be_json = media.is_empty() || memchr::memmem::find(media, b"json").is_some();
+        let answers_unseen = !exchange.head.is_seen() && (is_events || may_be_json);
+        let may_answer = exchange.matters || exchange.may_have_spoken || answers_unseen;
+        let may_stream = is_events && exchange.asks_for_events;
+        if !(may_answer || may_stream) {
             return BodyInterest::Unwanted;
         }
         exchange.response = Some(Arc::new(head::response(head, &self.hasher)));
@@ -209,7 +231,7 @@ impl Tap {
     }
 
     fn answered(&mut self, context: &Context<'_>, exchange: &mut Exchange) {
-        if exchange.answered {
+        if exchange.answered || exchange.ambiguous {
             return;
         }
         if let Some(response) = exchange.response.clone() {
@@ -235,13 +257,13 @@ impl Tap {
         if exchange.body(direction).is_wanted() {
             BodyInterest::Wanted
         } else {
-            self.body_is_nothing(exchange, direction);
+            Self::body_is_nothing(exchange, direction);
             BodyInterest::Unwanted
         }
     }
 
     /// A body turned out not to be JSON: unless it could not be decoded, nothing was said in it.
-    fn body_is_nothing(&mut self, exchange: &mut Exchange, direction: Direction) {
+    fn body_is_nothing(exchange: &mut Exchange, direction: Direction) {
         if direction == Direction::ToServer && exchange.body(direction).undecodable_bytes() == 0 {
             exchange.may_have_spoken = false;
         }
@@ -293,22 +315,29 @@ impl Tap {
     ) {
         for found in found.drain(..) {
             match found {
-                Found::Item(Item::Message(message)) => {
+                Found::Message(message) => {
                     self.message(context, state, exchange, direction, message);
+                    let mut odd = std::mem::take(&mut self.odd);
+                    odd.drain(..).for_each(|anomaly| self.oddity(context, exchange, anomaly));
+                    self.odd = odd;
                 }
-                Found::Item(Item::Anomaly(kind)) => {
-                    if exchange.matters {
-                        let anomaly = Anomaly::new(Layer::JsonRpc, kind);
-                        let (client, server) = (context.client, context.server);
-                        self.observe(context, Event::Anomaly { client, server, anomaly });
-                    }
-                }
+                // Whether it is one of MCP is clear once the message is there.
+                Found::Anomaly(anomaly) if !exchange.matters => self.odd.push(anomaly),
+                Found::Anomaly(anomaly) => self.oddity(context, exchange, anomaly),
                 Found::Endpoint(uri) => {
                     if direction == Direction::ToClient && !exchange.ambiguous {
                         self.endpoint(context, exchange, &uri);
                     }
                 }
             }
+        }
+        self.odd.clear();
+    }
+
+    fn oddity(&mut self, context: &Context<'_>, exchange: &Exchange, anomaly: Anomaly) {
+        if !exchange.ambiguous {
+            let (client, server) = (context.client, context.server);
+            self.observe(context, Event::Anomaly { client, server, anomaly });
         }
     }
 
@@ -361,7 +390,7 @@ impl Tap {
     ) -> BodyInterest {
         use Direction::{ToClient, ToServer};
         match event {
-            ExchangeEvent::RequestHead(head) => return self.request_head(exchange, &head),
+            ExchangeEvent::RequestHead(head) => return Self::request_head(exchange, &head),
             ExchangeEvent::ResponseHead(head) => {
                 return self.response_head(context, exchange, &head);
             }
@@ -401,8 +430,20 @@ impl Tap {
                 if state.exchanges.len() >= self.limits.max_exchanges_per_flow {
                     self.give_up_oldest(context, state);
                 }
-                Exchange::new(context, number)
+                self.begin(context, number)
             }
+        }
+    }
+
+    fn begin(&mut self, context: &Context<'_>, number: u32) -> Box<Exchange> {
+        let mut exchange = self.spare.pop().unwrap_or_default();
+        exchange.begin(context, number);
+        exchange
+    }
+
+    fn recycle(&mut self, exchange: Box<Exchange>) {
+        if self.spare.len() < MAX_SPARE && exchange.head.capacity() <= MAX_SPARE_BYTES {
+            self.spare.push(exchange);
         }
     }
 
@@ -412,6 +453,7 @@ impl Tap {
         let (_, mut exchange) = state.exchanges.swap_remove(position);
         self.counters.given_up += 1;
         self.step(context, state, &mut exchange, ExchangeEvent::Aborted);
+        self.recycle(exchange);
     }
 }
 
@@ -427,7 +469,9 @@ impl ExchangeSink for Tap {
     ) -> BodyInterest {
         let mut exchange = self.take(context, state, number);
         let interest = self.step(context, state, &mut exchange, event);
-        if !matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted) {
+        if is_last(event) {
+            self.recycle(exchange);
+        } else {
             state.exchanges.push((number, exchange));
         }
         interest
@@ -440,12 +484,14 @@ impl ExchangeSink for Tap {
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
         let mut exchange = state.ambiguous.take().unwrap_or_else(|| {
-            let mut exchange = Exchange::new(context, u32::MAX);
+            let mut exchange = self.begin(context, u32::MAX);
             exchange.ambiguous = true;
             exchange
         });
         let interest = self.step(context, state, &mut exchange, event);
-        if !matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted) {
+        if is_last(event) {
+            self.recycle(exchange);
+        } else {
             state.ambiguous = Some(exchange);
         }
         interest
@@ -462,6 +508,10 @@ impl ExchangeSink for Tap {
     fn is_mcp(&self, state: &FlowState) -> bool {
         state.is_mcp
     }
+}
+
+const fn is_last(event: ExchangeEvent<'_>) -> bool {
+    matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted)
 }
 
 /// Whether a head is worth an observation whatever the bodies say: fields that only MCP uses, a

@@ -81,7 +81,11 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub(super) fn new(limits: &Limits, hasher: &SecretHasher, threads: usize) -> std::io::Result<Self> {
+    pub(super) fn new(
+        limits: &Limits,
+        hasher: &SecretHasher,
+        threads: usize,
+    ) -> std::io::Result<Self> {
         let shards = (0..SHARDS).map(|number| Shard::new(number, limits, hasher.clone()));
         let count = threads.clamp(1, SHARDS);
         let (mut inline, mut workers) = (Vec::new(), Vec::new());
