@@ -4,19 +4,23 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: demo test deps build licences fuzz-smoke bench bless
+.PHONY: demo test lint deps build licences fuzz-smoke bench bless
 
 ## demo: build, then replay a capture of real MCP traffic
 demo: build
-	-target/release/shadowtap replay captures/office-morning.pcap
+	@target/release/shadowtap replay captures/office-morning.pcap \
+		--approvals captures/office-morning.approvals.yaml --fail-on never
 
-## test: formatting, lints, tests, documentation, shipped rules
+## test: all tests, and the inline tests of the shipped rules
 test: deps
+	$(CARGO) test --locked
+	$(CARGO) run --locked --quiet -- rules check
+
+## lint: formatting, lints, documentation
+lint: deps
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
-	$(CARGO) run --locked --quiet -- rules check
 
 build: deps
 	$(CARGO) build --locked --release

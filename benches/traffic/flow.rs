@@ -5,6 +5,8 @@ use super::frame::Tcp;
 use super::script::{Script, Side};
 
 const MSS: usize = 1_448;
+/// Hosts that open flows.
+const CLIENTS: u64 = 4_000;
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
@@ -48,9 +50,9 @@ impl Flow {
         lossy: bool,
     ) -> Self {
         // The network 198.18.0.0/15 is for benchmarks (RFC 2544).
-        let client = 0xc612_0000 | (number % 40_000) as u32;
+        let client = 0xc612_0000 | (number % CLIENTS) as u32;
         let server = 0xc613_0000 | (number * 7 % 500) as u32;
-        let sport = 20_000 + (number / 40_000 * 97 + number % 40_000 / 2) as u16 % 40_000;
+        let sport = 20_000 + (number / CLIENTS % 40_000) as u16;
         let isn = (number as u32).wrapping_mul(2_654_435_761);
         Self {
             client: (client, sport),

@@ -127,9 +127,9 @@ fn new_flow(profile: Profile, number: u64, start: u64, random: &mut Random) -> (
             _ => mcp(random, 6),
         },
         Profile::Mcp => mcp(random, 40),
-        Profile::Short => match random.range(0, 10) {
-            0 => mcp(random, 1),
-            1..4 => (script::short_tls(random), 0, 443),
+        Profile::Short => match random.range(0, 100) {
+            0..2 => mcp(random, 1),
+            2..40 => (script::short_tls(random), 0, 443),
             _ => (script::short_web(random), 0, 80),
         },
     };

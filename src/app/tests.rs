@@ -201,6 +201,7 @@ fn dialogues() -> Vec<Dialogue> {
 }
 
 const FLOW: FlowInfo = FlowInfo {
+    shed_bytes: 0,
     id: 7,
     originator: Endpoint::UNKNOWN,
     responder: Endpoint::UNKNOWN,

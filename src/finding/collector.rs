@@ -39,6 +39,11 @@ pub struct Draft {
     pub at: At,
     /// The flow.
     pub flow: FlowTuple,
+    /// Tells findings of the rule apart beyond server and client; 0 when nothing does.
+    pub group: u64,
+    /// Hits that come so long after the first of a finding begin a new one; zero means
+    /// [`Limits::window`].
+    pub window: Duration,
     /// What happened, one line; masked here.
     pub text: String,
     /// Names and values of what the rule wants to show; masked here.
@@ -94,6 +99,8 @@ pub struct Hit<'a> {
     pub at: At,
     /// The flow.
     pub flow: FlowTuple,
+    /// See [`Draft::group`].
+    pub group: u64,
 }
 
 /// What became of a hit.
@@ -113,6 +120,7 @@ struct Identity {
     rule: Arc<str>,
     server_key: Arc<str>,
     client: IpAddr,
+    group: u64,
 }
 
 /// The same, borrowed: must hash as [`Identity`] does.
@@ -121,11 +129,15 @@ struct IdentityRef<'a> {
     rule: &'a str,
     server_key: &'a str,
     client: IpAddr,
+    group: u64,
 }
 
 impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
     fn equivalent(&self, key: &Identity) -> bool {
-        *self.rule == *key.rule && *self.server_key == *key.server_key && self.client == key.client
+        *self.rule == *key.rule
+            && *self.server_key == *key.server_key
+            && self.client == key.client
+            && self.group == key.group
     }
 }
 
@@ -134,6 +146,7 @@ impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
 struct Open {
     finding: Finding,
     window_start: Timestamp,
+    window: Duration,
     packets: Vec<u64>,
 }
 
@@ -183,13 +196,17 @@ impl Findings {
     /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
     pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
-        let identity =
-            IdentityRef { rule: hit.rule, server_key: hit.server_key, client: hit.client };
+        let identity = IdentityRef {
+            rule: hit.rule,
+            server_key: hit.server_key,
+            client: hit.client,
+            group: hit.group,
+        };
         let Some(open) = self.latest.get(&identity).and_then(|index| self.open.get_mut(*index))
         else {
             return false;
         };
-        let repeats = hit.at.time.since(open.window_start) < self.limits.window
+        let repeats = hit.at.time.since(open.window_start) < open.window
             && hit.severity <= open.finding.severity;
         if repeats {
             open.repeat(hit, &self.limits);
@@ -227,10 +244,11 @@ impl Findings {
             rule: &draft.rule.id,
             server_key: &draft.server_key,
             client: draft.client,
+            group: draft.group,
         };
         let known = self.latest.get(&identity).copied();
         if let Some(open) = known.and_then(|index| self.open.get_mut(index))
-            && draft.at.time.since(open.window_start) < self.limits.window
+            && draft.at.time.since(open.window_start) < open.window
         {
             open.add(draft, &self.limits);
             return Recorded::Repeated;
@@ -243,6 +261,7 @@ impl Findings {
             rule: draft.rule.id.as_str().into(),
             server_key: draft.server_key.as_str().into(),
             client: draft.client,
+            group: draft.group,
         };
         self.latest.insert(identity, self.open.len());
         self.open.push(Open::begin(draft, &self.limits));
@@ -276,7 +295,7 @@ impl Open {
             })
             .collect();
         let finding = Finding {
-            id: id(&draft.rule.id, &draft.server_key, draft.client, time),
+            id: id(&draft.rule.id, &draft.server_key, draft.client, draft.group, time),
             rule: draft.rule,
             severity: draft.severity,
             evidence: draft.evidence,
@@ -295,7 +314,8 @@ impl Open {
             packets: Vec::new(),
         };
         let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
-        Self { finding, window_start: time, packets }
+        let window = if draft.window.is_zero() { limits.window } else { draft.window };
+        Self { finding, window_start: time, window, packets }
     }
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
@@ -313,6 +333,7 @@ impl Open {
             verdict: draft.verdict,
             at: draft.at,
             flow: draft.flow,
+            group: draft.group,
         };
         self.repeat(&hit, limits);
     }
@@ -346,11 +367,13 @@ impl Open {
 
 /// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
 /// Lengths keep the parts apart.
-fn id(rule: &str, server_key: &str, client: IpAddr, window_start: Timestamp) -> String {
+fn id(rule: &str, server_key: &str, client: IpAddr, group: u64, window_start: Timestamp) -> String {
     let mut hash = Context::new(&SHA256);
     let client = client.to_string();
     let start = window_start.as_nanos().to_string();
-    for part in [rule, server_key, client.as_str(), start.as_str()] {
+    let group = if group == 0 { String::new() } else { group.to_string() };
+    let grouped = (!group.is_empty()).then_some(group.as_str());
+    for part in [rule, server_key, client.as_str(), start.as_str()].into_iter().chain(grouped) {
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }

@@ -2,6 +2,7 @@
 //! in packet order.
 
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -336,6 +337,7 @@ fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        group: group(found),
     }
 }
 
@@ -351,8 +353,36 @@ fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        group: group(found),
+        window: found.rule.group.window,
         text: found.text(),
         excerpt: found.excerpt(),
         visibility: request.visibility,
+    }
+}
+
+/// What tells findings of a rule apart beyond server and client, as a number that is the same in
+/// every run; 0 when the rule names nothing.
+fn group(found: &Match<'_, '_>) -> u64 {
+    if found.rule.group.by.is_empty() {
+        return 0;
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    found.hash_group(&mut hash);
+    hash.0.max(1)
+}
+
+/// FNV-1a, 64 bits: unlike the standard library's hashers, fixed for ever.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::app;
 use crate::decode::Segment;
-use crate::flow;
+use crate::flow::{self, At};
 use crate::mcp;
 use crate::observation::Observation;
 use crate::secret::SecretHasher;
@@ -23,22 +23,29 @@ pub struct Limits {
     pub mcp: mcp::TapLimits,
 }
 
-/// An observation and the packet that caused it: what the shards' outputs are merged by. The
-/// cause is the packet that was pushed, which for an expiry belongs to some other flow.
+/// An observation and what caused it: what the shards' outputs are merged by. The cause is the
+/// packet that was pushed, which for an expiry belongs to some other flow.
 #[derive(Debug)]
 pub(super) struct Caused {
-    /// Index of the pushed packet.
-    pub(super) by: u64,
+    /// The cause.
+    pub(super) by: Cause,
     /// What was seen.
     pub(super) observation: Observation,
 }
+
+/// A packet's index, and what it did: [`PUSHED`] to its flow, or a shard's number when all shards
+/// were told the time, or that it was the last. In order of happening.
+pub(super) type Cause = (u64, u8);
+
+/// The packet was pushed: after it told the time.
+const PUSHED: u8 = u8::MAX;
 
 type Layers = app::Layer<mcp::Tap>;
 
 /// Flow table, HTTP and recognition of one shard.
 #[derive(Debug)]
 pub(super) struct Shard {
-    number: usize,
+    number: u8,
     table: flow::Table<<Layers as flow::Handler>::State>,
     layers: Layers,
 }
@@ -46,7 +53,7 @@ pub(super) struct Shard {
 impl Shard {
     /// A shard with its share of the bounds.
     #[must_use]
-    pub(super) fn new(number: usize, limits: &Limits, hasher: SecretHasher) -> Self {
+    pub(super) fn new(number: u8, limits: &Limits, hasher: SecretHasher) -> Self {
         Self {
             number,
             table: flow::Table::new(limits.flow.share(SHARDS)),
@@ -57,17 +64,22 @@ impl Shard {
     /// Takes in one segment.
     pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
         self.table.push(segment, &mut self.layers);
-        self.drain(segment.header.packet, out);
+        self.drain((segment.header.packet, PUSHED), out);
+    }
+
+    /// Time passes: what is due leaves, also in shards that see no packets.
+    pub(super) fn advance(&mut self, at: At, out: &mut Vec<Caused>) {
+        self.table.advance(at.time, &mut self.layers);
+        self.drain((at.packet, self.number), out);
     }
 
     /// The capture is over: closes all flows. Counts as caused after every packet, shard by shard.
     pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         self.table.finish(&mut self.layers);
-        let after = u64::try_from(SHARDS - self.number).unwrap_or_default();
-        self.drain(u64::MAX - after, out);
+        self.drain((u64::MAX, self.number), out);
     }
 
-    fn drain(&mut self, by: u64, out: &mut Vec<Caused>) {
+    fn drain(&mut self, by: Cause, out: &mut Vec<Caused>) {
         let seen = self.layers.sink_mut().observations();
         if !seen.is_empty() {
             out.extend(seen.drain(..).map(|observation| Caused { by, observation }));

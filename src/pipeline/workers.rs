@@ -9,20 +9,31 @@ use std::thread::JoinHandle;
 
 use super::shard::{Caused, Limits, SHARDS, Shard};
 use crate::decode::{Segment, SegmentHeader};
-use crate::flow;
+use crate::flow::{self, At};
 use crate::secret::SecretHasher;
 
 /// Payload bytes that one round copies at most, over all threads (4 MiB).
 const ROUND_BYTES: usize = 4 << 20;
 /// Segments in one round at most.
 const ROUND_SEGMENTS: usize = 8_192;
+/// So often, in segments, all shards are told the time: a number that does not depend on rounds.
+const TICK_SEGMENTS: u64 = 4_096;
 /// Rounds that may be under way: memory is bounded by rounds times their bytes.
 const ROUNDS_AHEAD: usize = 3;
+
+/// One step of a batch.
+#[derive(Debug)]
+enum Work {
+    /// A segment for one of the thread's shards; its payload lies in the batch's bytes.
+    Segment { shard: usize, header: SegmentHeader, start: usize, end: usize },
+    /// Time passes for all of the thread's shards.
+    Tick(At),
+}
 
 /// Segments of one round for one thread.
 #[derive(Debug, Default)]
 struct Batch {
-    segments: Vec<(usize, SegmentHeader, usize, usize)>,
+    work: Vec<Work>,
     bytes: Vec<u8>,
     /// Close all flows after the segments.
     finish: bool,
@@ -30,7 +41,7 @@ struct Batch {
 
 impl Batch {
     fn clear(&mut self) {
-        self.segments.clear();
+        self.work.clear();
         self.bytes.clear();
         self.finish = false;
     }
@@ -70,6 +81,8 @@ pub(super) struct Workers {
     seed: u64,
     inline: Vec<Shard>,
     threads: Vec<Worker>,
+    /// Segments in all.
+    total: u64,
     segments: usize,
     bytes: usize,
     under_way: usize,
@@ -86,7 +99,8 @@ impl Workers {
         hasher: &SecretHasher,
         threads: usize,
     ) -> std::io::Result<Self> {
-        let shards = (0..SHARDS).map(|number| Shard::new(number, limits, hasher.clone()));
+        let shards = (0_u8..).take(SHARDS);
+        let shards = shards.map(|number| Shard::new(number, limits, hasher.clone()));
         let count = threads.clamp(1, SHARDS);
         let (mut inline, mut workers) = (Vec::new(), Vec::new());
         if count == 1 {
@@ -106,6 +120,7 @@ impl Workers {
             seed: limits.flow.hash_seed,
             inline,
             threads: workers,
+            total: 0,
             segments: 0,
             bytes: 0,
             under_way: 0,
@@ -115,6 +130,10 @@ impl Workers {
 
     /// Takes in one segment; observations go to `out` in packet order, perhaps some rounds later.
     pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
+        self.total += 1;
+        if self.total.is_multiple_of(TICK_SEGMENTS) {
+            self.tick(At { packet: segment.header.packet, time: segment.header.time }, out);
+        }
         let shard = flow::shard_of(&segment.header, self.seed, SHARDS);
         if self.threads.is_empty() {
             if let Some(shard) = self.inline.get_mut(shard) {
@@ -127,12 +146,22 @@ impl Workers {
             let batch = &mut worker.filling;
             let start = batch.bytes.len();
             batch.bytes.extend_from_slice(segment.payload);
-            batch.segments.push((shard / count, segment.header, start, batch.bytes.len()));
+            let (header, end) = (segment.header, batch.bytes.len());
+            batch.work.push(Work::Segment { shard: shard / count, header, start, end });
         }
         self.segments += 1;
         self.bytes += segment.payload.len();
         if self.segments >= ROUND_SEGMENTS || self.bytes >= ROUND_BYTES {
             self.dispatch(false, out);
+        }
+    }
+
+    fn tick(&mut self, at: At, out: &mut Vec<Caused>) {
+        for shard in &mut self.inline {
+            shard.advance(at, out);
+        }
+        for worker in &mut self.threads {
+            worker.filling.work.push(Work::Tick(at));
         }
     }
 
@@ -219,10 +248,19 @@ impl Worker {
 
 fn process(shards: &mut [Shard], batch: &Batch) -> Vec<Caused> {
     let mut caused = Vec::new();
-    for (shard, header, start, end) in &batch.segments {
-        let payload = batch.bytes.get(*start..*end).unwrap_or_default();
-        if let Some(shard) = shards.get_mut(*shard) {
-            shard.push(&Segment { header: *header, payload }, &mut caused);
+    for work in &batch.work {
+        match work {
+            Work::Segment { shard, header, start, end } => {
+                let payload = batch.bytes.get(*start..*end).unwrap_or_default();
+                if let Some(shard) = shards.get_mut(*shard) {
+                    shard.push(&Segment { header: *header, payload }, &mut caused);
+                }
+            }
+            Work::Tick(at) => {
+                for shard in shards.iter_mut() {
+                    shard.advance(*at, &mut caused);
+                }
+            }
         }
     }
     if batch.finish {

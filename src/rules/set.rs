@@ -58,10 +58,10 @@ pub enum Choice {
     Unfiltered,
 }
 
-/// What counts as the same finding again.
+/// What counts as the same finding again: the same rule, server and client, and what this adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Fields whose values tell findings apart.
+    /// Further fields whose values tell findings apart.
     pub by: Vec<Field>,
     /// How long repeats are counted instead of reported.
     pub window: Duration,
@@ -98,9 +98,8 @@ impl Match<'_, '_> {
         self.values(&self.rule.group.by)
     }
 
-    /// Hashes the rule and the values that tell its findings apart, all of them in full.
+    /// Hashes the values that tell findings of the rule apart beyond server and client.
     pub fn hash_group(&self, hasher: &mut impl Hasher) {
-        self.rule.info.id.hash(hasher);
         for field in &self.rule.group.by {
             field.visit(&self.subject, &mut |value| {
                 value.hash(hasher);

@@ -31,6 +31,8 @@ fn draft(packet: u64, seconds: i64) -> Draft {
     let client = Endpoint::new("10.0.0.1".parse().unwrap(), 40_000);
     let server = Endpoint::new("192.0.2.1".parse().unwrap(), 8000);
     Draft {
+        group: 0,
+        window: Duration::ZERO,
         rule: rule("SMCP-1001"),
         severity: Severity::Medium,
         server_key: "http://192.0.2.1:8000/mcp".to_owned(),

@@ -179,8 +179,8 @@ pub struct Report {
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// Fields whose values tell findings of the rule apart; `client.ip` and `server.key` when
-    /// absent.
+    /// Further fields whose values tell findings of the rule apart, beside the server and the
+    /// client, which always do.
     #[serde(default)]
     pub by: Option<Vec<Located<String>>>,
     /// How long repeats are counted instead of reported: `30s`, `10m`, `1h`, `7d`; `1h` when

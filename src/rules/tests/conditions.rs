@@ -1,6 +1,6 @@
 //! What each operator accepts, and the example of the README.
 
-use super::stand_in::StandIn;
+use crate::pipeline::Recogniser;
 use crate::rules::{
     GivenExchange, Limits, Phase, RuleSet, Severity, Source, Subject, builtin, check, compile,
 };
@@ -119,7 +119,7 @@ fn the_example_of_the_readme_passes() {
     let readme = std::fs::read_to_string(path).unwrap();
     let text = readme.split("```").nth(1).unwrap().strip_prefix("yaml\n").unwrap().to_owned();
     let source = Source { name: "README.md".into(), text };
-    let (set, report) = check(&[source], &Limits::default(), &StandIn);
+    let (set, report) = check(&[source], &Limits::default(), &Recogniser);
     assert!(report.problems.is_empty(), "{report}");
     assert_eq!(set.unwrap().rules()[0].info.severity, Severity::Medium);
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::stand_in::StandIn;
+use crate::pipeline::Recogniser;
 use crate::rules::{Limits, Source, check};
 
 #[test]
@@ -25,7 +25,7 @@ fn errors_read_as_recorded() {
         });
         let files: Vec<_> = files.collect();
         let limits = Limits { max_unfiltered_rules: 1, ..Limits::default() };
-        let (_, report) = check(&files, &limits, &StandIn);
+        let (_, report) = check(&files, &limits, &Recogniser);
         let out = path.with_extension("out");
         if bless {
             std::fs::write(&out, report.to_string()).unwrap();

@@ -2,4 +2,3 @@ mod conditions;
 mod golden;
 mod properties;
 mod shipped;
-mod stand_in;

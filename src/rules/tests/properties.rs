@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::stand_in::StandIn;
+use crate::pipeline::Recogniser;
 use crate::rules::{
     Given, GivenExchange, Limits, Recognise, RuleSet, Scratch, Source, Subject, builtin, check,
     compile, explain,
@@ -25,7 +25,7 @@ fn every_example_matches_the_same_with_and_without_the_prefilter() {
     let mut hits = 0;
     for test in set.rules().iter().flat_map(|rule| &rule.tests) {
         let given = Given { exchanges: test.give.clone(), approvals: None };
-        for subject in StandIn.subjects(&given).unwrap() {
+        for subject in Recogniser.subjects(&given).unwrap() {
             hits += both_ways(&set, &subject.as_subject(), &mut scratch);
         }
     }
@@ -87,7 +87,7 @@ proptest! {
         thread_local! {
             static SET: RuleSet = compile(&builtin(), &Limits::default()).unwrap().0;
         }
-        let subjects = StandIn.subjects(&Given { exchanges, approvals: None }).unwrap();
+        let subjects = Recogniser.subjects(&Given { exchanges, approvals: None }).unwrap();
         SET.with(|set| {
             let mut scratch = Scratch::default();
             for subject in subjects {
@@ -103,7 +103,7 @@ proptest! {
         let end = (0..=cut.min(good.len())).rev().find(|end| good.is_char_boundary(*end)).unwrap();
         for text in [text.clone(), good.split_at(end).0.to_owned() + &text] {
             let source = Source { name: "x.yaml".into(), text };
-            let (set, report) = check(&[source], &limits, &StandIn);
+            let (set, report) = check(&[source], &limits, &Recogniser);
             let shown = report.to_string();
             prop_assert!(!shown.is_empty());
             for rule in set.iter().flat_map(RuleSet::rules) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::stand_in::StandIn;
+use crate::pipeline::Recogniser;
 use crate::rules::{
     Lane, Limits, RuleSet, Severity, builtin, check, compile, explain, list_schema, load, schema,
     table,
@@ -29,7 +29,7 @@ fn same_as_file(name: &str, actual: &str) {
 
 #[test]
 fn shipped_rules_pass_their_own_check() {
-    let (set, report) = check(&builtin(), &Limits::default(), &StandIn);
+    let (set, report) = check(&builtin(), &Limits::default(), &Recogniser);
     assert!(report.problems.is_empty(), "{report}");
     assert_eq!(set.unwrap().rules().len(), shipped().rules().len());
 }
