@@ -196,20 +196,11 @@ impl Findings {
     /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
     pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
-        let identity = IdentityRef {
-            rule: hit.rule,
-            server_key: hit.server_key,
-            client: hit.client,
-            group: hit.group,
-        };
-        let Some(open) = self.latest.get(&identity).and_then(|index| self.open.get_mut(*index))
-        else {
-            return false;
-        };
-        let repeats = hit.at.time.since(open.window_start) < open.window
-            && hit.severity <= open.finding.severity;
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else { return false };
+        let repeats = hit.severity <= open.finding.severity;
         if repeats {
-            open.repeat(hit, &self.limits);
+            open.repeat(hit, &limits);
         }
         repeats
     }
@@ -231,10 +222,14 @@ impl Findings {
 
     /// The finding that a hit belongs to.
     fn current(&mut self, hit: &Hit<'_>) -> Option<&mut Open> {
-        let identity =
-            IdentityRef { rule: hit.rule, server_key: hit.server_key, client: hit.client };
+        let identity = IdentityRef {
+            rule: hit.rule,
+            server_key: hit.server_key,
+            client: hit.client,
+            group: hit.group,
+        };
         let open = self.open.get_mut(*self.latest.get(&identity)?)?;
-        (hit.at.time.since(open.window_start) < self.limits.window).then_some(open)
+        (hit.at.time.since(open.window_start) < open.window).then_some(open)
     }
 
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before

@@ -137,6 +137,7 @@ pub struct Tap {
     counters: Counters,
     /// Exchanges that are over, to be used again: an exchange that does not matter allocates
     /// nothing.
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Exchange>>,
 }
 
