@@ -4,19 +4,22 @@
 //! it can be JSON (its first byte tells), a response body only if the request spoke JSON-RPC, was
 //! not seen, or asked for an event stream, or if the head already hints at MCP.
 
+mod exchange;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::body::{Body, Found};
-use super::head::{self, RequestCopy};
-use super::inventory::is_mcp_path;
-use super::methods::{self, Class};
+use super::head;
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
     BodyInterest, Context, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
 };
 use crate::net::Direction;
-use crate::observation::{Channel, Event, Kind, Message, Observation, RequestInfo, ResponseInfo};
+use crate::observation::{Channel, Event, Message, Observation};
 use crate::secret::SecretHasher;
+use exchange::{Exchange, charset, hints_at_mcp, is_surely_mcp, starts_ignoring_case};
 
 /// Bounds of recognition per flow.
 #[derive(Clone, Copy, Debug)]
@@ -60,69 +63,6 @@ pub struct FlowState {
     exchanges: Vec<(u32, Box<Exchange>)>,
     ambiguous: Option<Box<Exchange>>,
     is_mcp: bool,
-}
-
-/// One exchange.
-#[derive(Debug)]
-struct Exchange {
-    head: RequestCopy,
-    request: Option<Arc<RequestInfo>>,
-    response: Option<Arc<ResponseInfo>>,
-    /// The head of the exchange hints at MCP, or a message was read.
-    matters: bool,
-    /// The response head was reported.
-    answered: bool,
-    /// A GET that asks for an event stream.
-    asks_for_events: bool,
-    /// The request body carried JSON-RPC, or might have: it was cut or could not be decoded.
-    may_have_spoken: bool,
-    bodies: [Body; 2],
-    body_bytes: [u64; 2],
-    channel: Channel,
-    ambiguous: bool,
-}
-
-impl Default for Exchange {
-    fn default() -> Self {
-        Self {
-            head: RequestCopy::default(),
-            request: None,
-            response: None,
-            matters: false,
-            answered: false,
-            asks_for_events: false,
-            may_have_spoken: false,
-            bodies: [Body::none(), Body::none()],
-            body_bytes: [0; 2],
-            channel: Channel::ResponseBody,
-            ambiguous: false,
-        }
-    }
-}
-
-impl Exchange {
-    /// Begins an exchange in the buffers of an older one.
-    fn begin(&mut self, context: &Context<'_>, number: u32) {
-        let head = std::mem::take(&mut self.head);
-        *self = Self { head, ..Self::default() };
-        self.head.begin(context, number);
-    }
-
-    fn body(&mut self, direction: Direction) -> &mut Body {
-        let [to_server, to_client] = &mut self.bodies;
-        if direction == Direction::ToServer { to_server } else { to_client }
-    }
-
-    fn count(&mut self, direction: Direction, bytes: usize) {
-        let [to_server, to_client] = &mut self.body_bytes;
-        let count = if direction == Direction::ToServer { to_server } else { to_client };
-        *count = count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-    }
-
-    fn request(&mut self, hasher: &SecretHasher) -> Arc<RequestInfo> {
-        let head = &self.head;
-        Arc::clone(self.request.get_or_insert_with(|| Arc::new(head.materialise(hasher))))
-    }
 }
 
 /// The consumer of exchanges that recognises MCP.
@@ -513,34 +453,4 @@ impl ExchangeSink for Tap {
 
 const fn is_last(event: ExchangeEvent<'_>) -> bool {
     matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted)
-}
-
-/// Whether a head is worth an observation whatever the bodies say: fields that only MCP uses, a
-/// path by convention, or the discovery document of RFC 9728.
-fn hints_at_mcp(head: &RequestHead<'_>) -> bool {
-    let field = |(name, _): (&[u8], &[u8])| starts_ignoring_case(name, b"mcp-");
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    head.headers.iter().any(field)
-        || memchr::memmem::find(path, b"/.well-known/oauth-").is_some()
-        || std::str::from_utf8(path).is_ok_and(is_mcp_path)
-}
-
-fn starts_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-/// Enough to keep the flow when memory runs short.
-fn is_surely_mcp(message: &Message) -> bool {
-    let class = message.method.as_deref().and_then(methods::lookup).map(|known| known.class);
-    class == Some(Class::Exclusive)
-        || message.modern_envelope
-        || (message.kind == Kind::Result && message.server.is_some())
-}
-
-/// The `charset` parameter of a media type (RFC 9110 section 8.3.2).
-fn charset(media: &[u8]) -> Option<&[u8]> {
-    let mut parameters = media.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
-    let value = parameters.find(|text| starts_ignoring_case(text, b"charset="))?.get(8..)?;
-    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    Some(unquoted.unwrap_or(value))
 }
