@@ -221,7 +221,10 @@ fn brotli(text: &str) -> Vec<u8> {
     out
 }
 
-const CODINGS: [(&str, fn(&str) -> Vec<u8>); 5] = [
+/// A content coding and its encoder.
+type Coding = (&'static str, fn(&str) -> Vec<u8>);
+
+const CODINGS: [Coding; 5] = [
     ("gzip", gzip),
     ("deflate", zlib),
     ("deflate", raw_deflate),
