@@ -403,6 +403,45 @@ proptest! {
         }
     }
 
+    /// However the exchanges of a flow interleave, each message in them comes out once.
+    #[test]
+    fn interleaved_exchanges_give_each_message_once(turns in prop::collection::vec(0..6_u32, 0..80)) {
+        let mut tap = Tap::new(Limits::default(), SecretHasher::default());
+        let mut state = FlowState::default();
+        let context = context(1, At { packet: 0, time: Timestamp::EPOCH });
+        let (request, response) = (Head::new(REQUESTS[0]), Head::new(RESPONSES[1]));
+        let mut done = [0_usize; 6];
+        let rest = (0..6_u32).flat_map(|number| std::iter::repeat_n(number, 8));
+        for number in turns.into_iter().chain(rest) {
+            let step = &mut done[number as usize];
+            let asked = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"a\"}}");
+            let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"result\":{{}}}}");
+            let (head, tail) = asked.as_bytes().split_at(20);
+            let event = match *step {
+                0 => ExchangeEvent::RequestHead(request.request()),
+                1 => ExchangeEvent::RequestBody(head),
+                2 => ExchangeEvent::RequestBody(tail),
+                3 => ExchangeEvent::RequestEnd(End::Complete),
+                4 => ExchangeEvent::ResponseHead(response.response()),
+                5 => ExchangeEvent::ResponseBody(answer.as_bytes()),
+                6 => ExchangeEvent::ResponseEnd(End::Complete),
+                _ => continue,
+            };
+            *step += 1;
+            tap.event(&context, &mut state, number, event);
+        }
+        let mut told: Vec<_> = tap.observations().iter().filter_map(|seen| match &seen.event {
+            Event::Message { request, direction, message, .. } => {
+                Some((request.id.number, *direction, message.id.clone().unwrap().0))
+            }
+            _ => None,
+        }).collect();
+        told.sort();
+        let both = [Direction::ToServer, Direction::ToClient];
+        let want: Vec<_> = (0..6).flat_map(|n: u32| both.map(|way| (n, way, n.to_string()))).collect();
+        prop_assert_eq!(told, want);
+    }
+
     /// Whole and in pieces of any size, a dialogue gives the same.
     #[test]
     fn cuts_do_not_matter(cut in 1..40_usize) {
