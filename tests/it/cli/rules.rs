@@ -77,8 +77,8 @@ fn a_good_rule_passes_and_runs() {
 #[test]
 fn the_window_and_group_of_a_rule_are_kept() {
     let folder = folder(&[NAME]);
-    let write = |by: &str| {
-        let text = OWN.replace("tests:\n", &format!("group: {{by: {by}, for: 1h}}\ntests:\n"));
+    let write = |group: &str| {
+        let text = OWN.replace("tests:\n", &format!("group: {group}\ntests:\n"));
         std::fs::write(folder.path().join("own.yaml"), text).unwrap();
     };
     let run = || {
@@ -91,11 +91,11 @@ fn the_window_and_group_of_a_rule_are_kept() {
             .map(|finding| finding["event"]["count"].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
-    write("[server.key]");
+    write("{for: 1h}");
     let by_server = run();
-    write("[server.key, mcp.name]");
-    let by_tool = run();
     assert_eq!(by_server.len(), 1);
+    write("{by: [mcp.name], for: 1h}");
+    let by_tool = run();
     assert!(by_tool.len() > 1, "{by_tool:?}");
     assert_eq!(by_server[0], by_tool.iter().sum::<u64>());
 }

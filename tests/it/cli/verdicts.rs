@@ -73,14 +73,6 @@ fn mcp_in_the_clear_weighs_little_inside_and_nothing_on_loopback() {
 }
 
 #[test]
-fn what_is_true_of_a_server_is_said_once_for_all_its_clients() {
-    let run = replay("proxy-squid-any-both-legs.pcap");
-    assert_eq!(count(&run, "SMCP-3001"), 2, "two clients, the proxy among them");
-    assert_eq!(count(&run, "SMCP-6001"), 1);
-    assert_eq!(count(&run, "SMCP-6003"), 1);
-}
-
-#[test]
 fn credentials_in_the_clear_are_high() {
     let run = replay("oauth-401-only.pcap");
     let of = |id: &str| findings(&run).into_iter().filter(|(rule, ..)| rule == id).count();
