@@ -182,10 +182,11 @@ fn decompress(bencher: Bencher<'_, '_>, coding: &str) {
         let mut decoder = decompress::Decoder::from_content_encoding(values, limits);
         let mut seen = 0;
         for piece in body.chunks(input::SEGMENT_BYTES) {
-            let _: ControlFlow<()> = decoder.push(piece, &mut |plain| {
+            let flow = decoder.push(piece, &mut |plain| {
                 seen += plain.len();
                 ControlFlow::Continue(())
             });
+            assert!(flow.is_continue());
         }
         decoder.finish();
         assert_eq!(seen, plain_len);
@@ -220,7 +221,7 @@ fn jsonrpc(bencher: Bencher<'_, '_>, what: &str) {
 }
 
 /// The rules that ship with the program, on one tool call; items are messages.
-#[divan::bench(args = [true, false])]
+#[divan::bench(args = [true, false], sample_size = 1000)]
 fn rules_with_prefilter(bencher: Bencher<'_, '_>, prefilter: bool) {
     let (rules, owned) = (builtin_rules(), tool_call());
     let (subject, mut scratch) = (owned.as_subject(), Scratch::default());

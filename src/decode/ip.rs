@@ -7,7 +7,7 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, ip_number,
 };
 
-use super::checksum;
+use super::checksum::{fold, header_sum};
 use super::link::Announced;
 use super::skip::{Header, Skip};
 use super::view::View;
@@ -27,7 +27,7 @@ pub(super) struct Datagram<'a> {
 }
 
 /// Source and destination, where they stand in the packet: turned into `IpAddr`s only once the
-/// segment is made, as moving those about is what costs most.
+/// segment is made.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Addresses<'a> {
     V4(Ipv4HeaderSlice<'a>),
@@ -55,21 +55,6 @@ impl Addresses<'_> {
             Self::V4(header) => IpAddr::from(header.destination()),
             Self::V6 { last_stop: Some(dst), .. } => IpAddr::from(**dst),
             Self::V6 { header, .. } => IpAddr::from(header.destination()),
-        }
-    }
-
-    /// One's complement sum of both, not folded: 32-bit words serve as well as 16-bit ones.
-    pub(super) fn sum(&self) -> u64 {
-        let words = |bytes: &[u8]| -> u64 {
-            let words = bytes.as_chunks().0.iter();
-            words.map(|word| u64::from(u32::from_be_bytes(*word))).sum()
-        };
-        match self {
-            Self::V4(header) => words(&header.source()) + words(&header.destination()),
-            Self::V6 { header, last_stop } => {
-                let dst = last_stop.map_or_else(|| header.destination(), |last| *last);
-                words(&header.source()) + words(&dst)
-            }
         }
     }
 }
@@ -106,7 +91,7 @@ fn open_v4(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> 
     let header = Ipv4HeaderSlice::from_slice(view.bytes)
         .map_err(|error| view.refused(error, Header::Ipv4))?;
     // A zero field was left to the network card, as captures on the sending host show it.
-    if checksum::sum(header.slice()) != 0xffff && header.header_checksum() != 0 {
+    if fold(header_sum(header.slice())) != 0xffff && header.header_checksum() != 0 {
         return Err(Skip::BadIpChecksum);
     }
     let rest = view.behind(header.slice());
@@ -128,7 +113,7 @@ fn open_v4(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> 
         place: header.is_fragmenting_payload().then_some(place),
         atomic: false,
     };
-    if datagram.place.is_none() {
+    if datagram.place.is_none() && datagram.protocol == ip_number::AUTH {
         walk(&mut datagram, max_extensions)?;
     }
     Ok(datagram)

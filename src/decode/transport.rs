@@ -1,9 +1,11 @@
 //! TCP headers (RFC 9293 section 3.1) into segments; the names of everything else that IP carries.
 
+use std::net::IpAddr;
+
 use etherparse::{IpNumber, TcpHeader, TcpHeaderSlice, ip_number};
 
-use super::checksum::{fold, sum};
-use super::ip::Datagram;
+use super::checksum::{fold, header_sum};
+use super::ip::{Addresses, Datagram};
 use super::skip::{Header, Skip, Tunnel};
 use super::view::View;
 use super::{ChecksumSeed, Decoded, Segment, SegmentHeader, TcpFlags};
@@ -46,13 +48,36 @@ fn segment<'a>(
     packet: &Packet<'_>,
     scope: Scope,
 ) -> Segment<'a> {
+    match datagram.addresses {
+        Addresses::V4(ip) => {
+            let (src, dst) = (ip.source_addr().into(), ip.destination_addr().into());
+            between(src, dst, header, datagram, packet, scope)
+        }
+        Addresses::V6 { header: ip, last_stop } => {
+            let dst = last_stop.map_or_else(|| ip.destination(), |last| *last);
+            between(ip.source_addr().into(), dst.into(), header, datagram, packet, scope)
+        }
+    }
+}
+
+/// Inlined into code for each family: moving addresses of unknown family about is what would cost
+/// most.
+#[inline(always)]
+fn between<'a>(
+    src: IpAddr,
+    dst: IpAddr,
+    header: &TcpHeaderSlice<'_>,
+    datagram: &Datagram<'a>,
+    packet: &Packet<'_>,
+    scope: Scope,
+) -> Segment<'a> {
     let payload = datagram.view.behind(header.slice());
     Segment {
         header: SegmentHeader {
             packet: packet.index,
             time: packet.time,
-            src: Endpoint::new(datagram.addresses.src(), header.source_port()),
-            dst: Endpoint::new(datagram.addresses.dst(), header.destination_port()),
+            src: Endpoint::new(src, header.source_port()),
+            dst: Endpoint::new(dst, header.destination_port()),
             scope,
             seq: header.sequence_number(),
             ack: header.acknowledgment_number(),
@@ -60,7 +85,7 @@ fn segment<'a>(
             flags: TcpFlags(header.slice().get(13).copied().unwrap_or_default()),
             window: header.window_size(),
             payload_len: u32::try_from(payload.wire).unwrap_or(u32::MAX),
-            checksum: seed(datagram, header),
+            checksum: seed(address_sum(src) + address_sum(dst), header, datagram.view),
         },
         payload: payload.bytes,
     }
@@ -71,14 +96,23 @@ fn segment<'a>(
 /// Linux (`CHECKSUM_PARTIAL`, also what GRO leaves on receipt) stores the pseudo-header's sum, not
 /// complemented, over the length of the large segment. Other stacks complement it, leave the
 /// length out of it (large send offload), or leave the field zero.
-fn seed(datagram: &Datagram<'_>, header: &TcpHeaderSlice<'_>) -> ChecksumSeed {
+#[inline(always)]
+fn seed(addresses: u64, header: &TcpHeaderSlice<'_>, view: View<'_>) -> ChecksumSeed {
     let field = header.checksum();
-    let sizeless = datagram.addresses.sum() + u64::from(ip_number::TCP.0);
-    let pseudo = fold(sizeless + datagram.view.wire as u64);
+    let sizeless = addresses + u64::from(ip_number::TCP.0);
+    let sized = sizeless + view.wire as u64;
+    let pseudo = fold(sized);
     ChecksumSeed {
-        header_sum: fold(u64::from(pseudo) + u64::from(sum(header.slice()))),
+        header_sum: fold(sized + header_sum(header.slice())),
         offloaded: field == 0 || field == pseudo || field == !pseudo || field == fold(sizeless),
-        complete: datagram.view.is_complete(),
+        complete: view.is_complete(),
+    }
+}
+
+fn address_sum(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => header_sum(&address.octets()),
+        IpAddr::V6(address) => header_sum(&address.octets()),
     }
 }
 

@@ -103,10 +103,7 @@ impl<'p> Analysis<'p> {
         for resolved in resolved.drain(..) {
             let Self { policy, inventory, findings, scratch, contacts, .. } = self;
             // More is known of something that was counted when it happened.
-            let is_news = matches!(
-                resolved,
-                Resolved::Contact { occasion: Occasion::Changed, .. }
-            );
+            let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
                     if is_news {

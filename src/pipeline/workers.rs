@@ -94,7 +94,11 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub(super) fn new(limits: &Limits, hasher: &SecretHasher, threads: usize) -> std::io::Result<Self> {
+    pub(super) fn new(
+        limits: &Limits,
+        hasher: &SecretHasher,
+        threads: usize,
+    ) -> std::io::Result<Self> {
         let shards = (0_u8..).take(SHARDS);
         let shards = shards.map(|number| Shard::new(number, limits, hasher.clone()));
         let count = threads.clamp(1, SHARDS);

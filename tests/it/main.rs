@@ -2,11 +2,16 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
+    clippy::print_stdout,
     clippy::cast_possible_truncation,
-    reason = "a test that meets what it does not expect is to fail there"
+    clippy::cast_precision_loss,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test that fails is meant to panic"
 )]
 
 mod captures;

@@ -195,7 +195,7 @@ fn fits(asked: &Message, answer: &Message) -> bool {
 /// the first call of a client without a handshake (MCP 2026-07-28).
 pub(super) fn implies_server(message: &Message, is_first_call: bool) -> bool {
     let opens = matches!(message.method.as_deref(), Some("initialize" | "server/discover"));
-    !opens && !(message.modern_envelope && is_first_call)
+    !(opens || message.modern_envelope && is_first_call)
 }
 
 /// A JSON-RPC message inside a plain response to a GET is a file about MCP, not MCP.

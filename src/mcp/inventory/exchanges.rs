@@ -140,13 +140,7 @@ impl Inventory {
 
     /// Reports a contact: once per exchange in which the server takes part, and again whenever
     /// more is known of it.
-    fn tell(
-        &mut self,
-        index: usize,
-        request: &Arc<RequestInfo>,
-        at: At,
-        out: &mut Vec<Resolved>,
-    ) {
+    fn tell(&mut self, index: usize, request: &Arc<RequestInfo>, at: At, out: &mut Vec<Resolved>) {
         let Some(id) = self.records.current(index) else { return };
         let has_news = self.take_news(id, request);
         let open = self.open.get_mut(request.id);

@@ -3,7 +3,7 @@
 use super::resolve::{Reply, Seen};
 use super::server::count;
 use super::waiting::{Answered, Waiting};
-use super::{Inventory, Outcomes, Resolved, Server, ServerId, evidence};
+use super::{Inventory, Outcomes, Resolved, Server, ServerId, ServerKey, evidence};
 use crate::mcp::{Evidence, methods};
 use crate::net::Direction;
 use crate::observation::{Channel, Kind, Message};
@@ -13,6 +13,9 @@ const MAX_KEPT_PER_EXCHANGE: usize = 4_096;
 
 impl Inventory {
     pub(super) fn message(&mut self, seen: Seen, out: &mut Vec<Resolved>) -> Option<ServerId> {
+        if seen.ambiguous {
+            return self.ambiguous(seen, out);
+        }
         let index = self.enter(&seen.request, seen.at, out)?;
         self.tally(index, &seen);
         match (seen.direction, seen.message.kind) {
@@ -29,6 +32,22 @@ impl Inventory {
             }
         }
         self.records.current(index).map(ServerId)
+    }
+
+    /// A message that only a losing copy of overlapping segments holds may have reached nobody:
+    /// it is counted, and rules are asked about it, but it is paired with nothing and proves
+    /// nothing. Its exchange may be made up, so the address tells which server it is about.
+    fn ambiguous(&mut self, seen: Seen, out: &mut Vec<Resolved>) -> Option<ServerId> {
+        let known = self.by_endpoint.get(&seen.request.server).copied();
+        let known = known.and_then(|index| self.records.current(index));
+        let index = match known {
+            Some(index) => index,
+            None => self.records.find_or_make(&ServerKey::of(&seen.request), seen.at)?,
+        };
+        self.tally(index, &seen);
+        let at = seen.at;
+        self.defer(seen.resolved(index, None), at, out);
+        Some(ServerId(index))
     }
 
     /// Counts a message in its server's record.
@@ -77,8 +96,7 @@ impl Inventory {
         let call = evidence::is_mcp_call(message)
             || (open.head && message.method.as_deref().is_some_and(is_known));
         open.call |= call;
-        // What only a losing copy of overlapping segments says may have reached nobody.
-        open.implied |= call && !seen.ambiguous && evidence::implies_server(message, is_first);
+        open.implied |= call && evidence::implies_server(message, is_first);
         if message.modern_envelope {
             open.claims.clone_from(&message.protocol_version);
         }

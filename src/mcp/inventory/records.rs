@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::server::{Server, ServerKey};
 use super::Limits;
+use super::server::{Server, ServerKey};
 use crate::flow::At;
 
 /// A record, or where it went when two turned out to be one server.

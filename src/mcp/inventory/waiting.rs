@@ -152,8 +152,8 @@ impl WaitingRoom {
             alike.iter().rev().copied().find(|token| self.requests.get(token).is_some_and(fits))
         };
         let same = session.and_then(|_| newest(&|waiting| waiting.session == session));
-        let token = same
-            .or_else(|| newest(&|waiting| waiting.session.is_none() || session.is_none()))?;
+        let token =
+            same.or_else(|| newest(&|waiting| waiting.session.is_none() || session.is_none()))?;
         self.take(token)
     }
 

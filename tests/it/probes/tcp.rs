@@ -772,3 +772,34 @@ fn many_holes() {
     let seen = look(&together(&[talk, other]));
     seen.assert_calls("holes", 1 + 2);
 }
+
+/// A capture that begins inside TLS connections: they are shed at the packet that shows it, whose
+/// own bytes must not be left behind.
+#[test]
+fn midstream_tls() {
+    let record = |len: usize| {
+        let head = [0x17, 3, 3, u8::try_from(len >> 8).unwrap(), u8::try_from(len & 0xff).unwrap()];
+        [&head[..], &vec![0xa5; len]].concat()
+    };
+    for (first, fin) in [(Client, true), (Server, true), (Client, false), (Server, false)] {
+        let mut talk = Talk::new();
+        talk.say(first, record(100));
+        talk.lose(first.other(), record(200));
+        for _ in 0..20 {
+            talk.say(first.other(), record(300));
+            talk.say(first, record(100));
+            talk.say(first.other(), record(900));
+            talk.wait(300);
+        }
+        if fin {
+            talk.close();
+        }
+        let mut other = Talk::number(1);
+        other.handshake();
+        say_calls(&mut other, 2);
+        let seen = look(&together(&[talk, other]));
+        seen.assert_calls("beside TLS", 2);
+        assert_eq!(seen.coverage("encrypted_flows"), 1);
+        assert_eq!(seen.coverage("gap_bytes"), 0);
+    }
+}
