@@ -22,7 +22,7 @@ pub(super) enum Found {
 }
 
 /// How a body is read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Form {
     /// One JSON text (or several, one after the other).
     Json(Box<Json>),
@@ -32,7 +32,7 @@ enum Form {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Json {
     text: Transcoder,
     reader: Reader,
@@ -68,6 +68,13 @@ impl Body {
     /// A body that nobody wants.
     pub(super) fn none() -> Self {
         Self { decoder: Decoder::identity(), form: Form::Done }
+    }
+
+    /// A copy that reads on by itself; none of a body in a content coding.
+    pub(super) fn fork(&self) -> Option<Self> {
+        self.decoder
+            .is_identity()
+            .then(|| Self { decoder: Decoder::identity(), form: self.form.clone() })
     }
 
     /// Whether the rest of it can matter.
@@ -184,7 +191,7 @@ fn at_end(item: Item, is_whole: bool) -> Item {
 
 /// The data of one event at a time goes through the scanner as it comes; the start of it is kept
 /// too, as only the event's end tells whether it was an `endpoint`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Events {
     reader: Reader,
     start: Vec<u8>,

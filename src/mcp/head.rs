@@ -35,6 +35,11 @@ pub(super) struct RequestCopy {
 }
 
 impl RequestCopy {
+    /// The same head in another exchange of the flow.
+    pub(super) fn renumbered(&self, number: u32) -> Self {
+        Self { id: ExchangeId { number, ..self.id }, ..self.clone() }
+    }
+
     pub(super) fn new(context: &Context<'_>, number: u32) -> Self {
         Self {
             bytes: Vec::new(),

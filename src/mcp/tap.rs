@@ -55,6 +55,9 @@ impl std::ops::AddAssign<&Self> for Counters {
     }
 }
 
+/// Number of the exchange of a losing overlap copy.
+const AMBIGUOUS: u32 = u32::MAX;
+
 /// Kinds of oddities kept of a flow that is not known to carry MCP yet.
 const MAX_EARLY: usize = 8;
 
@@ -103,6 +106,28 @@ impl Exchange {
             channel: Channel::ResponseBody,
             ambiguous: false,
         })
+    }
+
+    /// A copy that reads on for itself in one direction, if that body can be copied.
+    fn fork(&self, direction: Direction) -> Option<Box<Self>> {
+        let [to_server, to_client] = &self.bodies;
+        let bodies = match direction {
+            Direction::ToServer => [to_server.fork()?, Body::none()],
+            Direction::ToClient => [Body::none(), to_client.fork()?],
+        };
+        Some(Box::new(Self {
+            head: self.head.renumbered(AMBIGUOUS),
+            request: None,
+            response: self.response.clone(),
+            matters: self.matters,
+            answered: true,
+            asks_for_events: self.asks_for_events,
+            may_have_spoken: self.may_have_spoken,
+            bodies,
+            body_bytes: [0; 2],
+            channel: self.channel,
+            ambiguous: true,
+        }))
     }
 
     fn body(&mut self, direction: Direction) -> &mut Body {
@@ -451,7 +476,7 @@ impl ExchangeSink for Tap {
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
         let mut exchange = state.ambiguous.take().unwrap_or_else(|| {
-            let mut exchange = Exchange::new(context, u32::MAX);
+            let mut exchange = Exchange::new(context, AMBIGUOUS);
             exchange.ambiguous = true;
             exchange
         });
@@ -460,6 +485,20 @@ impl ExchangeSink for Tap {
             state.ambiguous = Some(exchange);
         }
         interest
+    }
+
+    fn fork(
+        &mut self,
+        _context: &Context<'_>,
+        state: &mut FlowState,
+        number: u32,
+        direction: Direction,
+    ) -> Option<BodyInterest> {
+        let (_, open) = state.exchanges.iter().find(|(open, _)| *open == number)?;
+        let mut copy = open.fork(direction)?;
+        let wanted = copy.body(direction).is_wanted();
+        state.ambiguous = Some(copy);
+        Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
     }
 
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {
