@@ -196,22 +196,40 @@ impl Findings {
     /// Counts a hit that repeats an earlier one and is no worse: nothing but numbers changes.
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
     pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else { return false };
+        let repeats = hit.severity <= open.finding.severity;
+        if repeats {
+            open.repeat(hit, &limits);
+        }
+        repeats
+    }
+
+    /// Takes a hit that came of learning more about what was counted before: it can begin a
+    /// finding or make one worse, but is no further occurrence.
+    pub fn revise(&mut self, hit: &Hit<'_>, draft: impl FnOnce() -> Draft) {
+        let limits = self.limits;
+        let Some(open) = self.current(hit) else {
+            self.record(draft());
+            return;
+        };
+        let Finding { severity, evidence, verdict, count, .. } = open.finding;
+        if hit.severity > severity || hit.evidence > evidence || hit.verdict > verdict {
+            open.add(draft(), &limits);
+            open.finding.count = count;
+        }
+    }
+
+    /// The finding that a hit belongs to.
+    fn current(&mut self, hit: &Hit<'_>) -> Option<&mut Open> {
         let identity = IdentityRef {
             rule: hit.rule,
             server_key: hit.server_key,
             client: hit.client,
             group: hit.group,
         };
-        let Some(open) = self.latest.get(&identity).and_then(|index| self.open.get_mut(*index))
-        else {
-            return false;
-        };
-        let repeats = hit.at.time.since(open.window_start) < open.window
-            && hit.severity <= open.finding.severity;
-        if repeats {
-            open.repeat(hit, &self.limits);
-        }
-        repeats
+        let open = self.open.get_mut(*self.latest.get(&identity)?)?;
+        (hit.at.time.since(open.window_start) < open.window).then_some(open)
     }
 
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before

@@ -8,6 +8,7 @@ use crate::content::decompress::{self, Decoder};
 use crate::content::sse;
 use crate::content::text::Transcoder;
 use crate::exchange::End;
+use crate::observation::Message;
 
 /// Longest data of an `endpoint` event that is kept, in bytes.
 const MAX_ENDPOINT_BYTES: usize = 2_048;
@@ -15,8 +16,10 @@ const MAX_ENDPOINT_BYTES: usize = 2_048;
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A message or an oddity.
-    Item(Item),
+    /// A message.
+    Message(Box<Message>),
+    /// An oddity, of the message that comes next or of the body.
+    Anomaly(Anomaly),
     /// The data of an event of type `endpoint` (HTTP+SSE, MCP 2024-11-05).
     Endpoint(String),
 }
@@ -24,10 +27,12 @@ pub(super) enum Found {
 /// How a body is read.
 #[derive(Clone, Debug)]
 enum Form {
+    /// Perhaps JSON: the first byte will tell. Most bodies end here, and have cost nothing.
+    Fresh(Transcoder),
     /// One JSON text (or several, one after the other).
     Json(Box<Json>),
     /// Server-sent events.
-    Events { parser: sse::Parser, events: Box<Events> },
+    Events(Box<Stream>),
     /// It cannot carry JSON-RPC, or is over.
     Done,
 }
@@ -51,18 +56,12 @@ impl Body {
         codings: impl Iterator<Item = &'a [u8]>,
         charset: Option<&[u8]>,
     ) -> Self {
-        let text = Transcoder::new(charset);
-        let form = Form::Json(Box::new(Json { text, reader: Reader::default() }));
-        Self { decoder: decoder(codings), form }
+        Self { decoder: decoder(codings), form: Form::Fresh(Transcoder::new(charset)) }
     }
 
     /// An event stream.
     pub(super) fn events<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
-        let form = Form::Events {
-            parser: sse::Parser::new(sse::Limits::default()),
-            events: Box::default(),
-        };
-        Self { decoder: decoder(codings), form }
+        Self { decoder: decoder(codings), form: Form::Events(Box::default()) }
     }
 
     /// A body that nobody wants.
@@ -87,7 +86,9 @@ impl Body {
         let form = &mut self.form;
         let flow = self.decoder.push(bytes, &mut |plain| form.push(plain, found));
         self.take_anomalies(found);
-        if flow.is_break() || self.decoder.is_opaque() {
+        if self.decoder.is_opaque() {
+            self.finish(End::Truncated, found);
+        } else if flow.is_break() {
             self.form = Form::Done;
         }
     }
@@ -101,8 +102,13 @@ impl Body {
             return;
         }
         match &mut self.form {
+            // Whatever comes is not the beginning of a message.
+            Form::Fresh(_) => self.form = Form::Done,
             Form::Json(json) => json.gap(len, found),
-            Form::Events { parser, events } => parser.gap(len, &mut events.sink(found)),
+            Form::Events(stream) => {
+                let Stream { parser, events } = &mut **stream;
+                parser.gap(len, &mut events.sink(found));
+            }
             Form::Done => {}
         }
     }
@@ -115,8 +121,11 @@ impl Body {
         }
         match &mut self.form {
             Form::Json(json) => json.finish(end, found),
-            Form::Events { parser, events } => parser.finish(&mut events.sink(found)),
-            Form::Done => {}
+            Form::Events(stream) => {
+                let Stream { parser, events } = &mut **stream;
+                parser.finish(&mut events.sink(found));
+            }
+            Form::Fresh(_) | Form::Done => {}
         }
         self.form = Form::Done;
     }
@@ -127,9 +136,7 @@ impl Body {
     }
 
     fn take_anomalies(&mut self, found: &mut Vec<Found>) {
-        while let Some(Anomaly { kind, layer: Layer::Content }) = self.decoder.take_anomaly() {
-            found.push(Found::Item(Item::Anomaly(kind)));
-        }
+        found.extend(std::iter::from_fn(|| self.decoder.take_anomaly()).map(Found::Anomaly));
     }
 }
 
@@ -139,20 +146,41 @@ fn decoder<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Decoder {
 
 impl Form {
     fn push(&mut self, plain: &[u8], found: &mut Vec<Found>) -> ControlFlow<()> {
+        if let Self::Fresh(text) = self {
+            if !plain.first().is_some_and(|first| may_begin_json(*first)) {
+                return ControlFlow::Break(());
+            }
+            let text = text.clone();
+            *self = Self::Json(Box::new(Json { text, reader: Reader::default() }));
+        }
         match self {
             Self::Json(json) => {
                 json.push(plain, found);
                 if json.reader.is_dead() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
+                    return ControlFlow::Break(());
                 }
             }
-            Self::Events { parser, events } => {
+            Self::Events(stream) => {
+                let Stream { parser, events } = &mut **stream;
                 parser.push(plain, &mut events.sink(found));
-                ControlFlow::Continue(())
             }
-            Self::Done => ControlFlow::Break(()),
+            Self::Fresh(_) | Self::Done => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a body that begins with this byte can be a JSON object or array: after blanks or a
+/// byte order mark, and in UTF-16 or UTF-32 too.
+const fn may_begin_json(first: u8) -> bool {
+    Reader::wants(first) || matches!(first, b' ' | b'\t' | b'\r' | b'\n' | 0 | 0xef | 0xfe | 0xff)
+}
+
+impl From<Item> for Found {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Message(message) => Self::Message(message),
+            Item::Anomaly(kind) => Self::Anomaly(Anomaly::new(Layer::JsonRpc, kind)),
         }
     }
 }
@@ -161,20 +189,20 @@ impl Json {
     fn push(&mut self, plain: &[u8], found: &mut Vec<Found>) {
         let Self { text, reader } = self;
         text.push(plain, &mut |utf8: &[u8]| {
-            reader.push(utf8, &mut |item| found.push(Found::Item(item)));
+            reader.push(utf8, &mut |item| found.push(item.into()));
         });
     }
 
     fn gap(&mut self, len: u64, found: &mut Vec<Found>) {
         let Self { text, reader } = self;
-        let mut push = |item| found.push(Found::Item(item));
+        let mut push = |item: Item| found.push(item.into());
         text.gap(len, &mut |utf8: &[u8]| reader.push(utf8, &mut push));
         reader.gap(len, &mut push);
     }
 
     fn finish(&mut self, end: End, found: &mut Vec<Found>) {
         let Self { text, reader } = self;
-        let mut push = |item| found.push(Found::Item(at_end(item, end == End::Complete)));
+        let mut push = |item| found.push(at_end(item, end == End::Complete).into());
         text.finish(&mut |utf8: &[u8]| reader.push(utf8, &mut push));
         reader.finish(&mut push);
     }
@@ -189,12 +217,20 @@ fn at_end(item: Item, is_whole: bool) -> Item {
     }
 }
 
-/// The data of one event at a time goes through the scanner as it comes; the start of it is kept
-/// too, as only the event's end tells whether it was an `endpoint`.
+/// An event stream.
+#[derive(Clone, Debug, Default)]
+struct Stream {
+    parser: sse::Parser,
+    events: Events,
+}
+
+/// The data of one event at a time goes through the scanner as it comes. The start of the first
+/// event's data is kept too, as only the event's end tells whether it was an `endpoint`.
 #[derive(Clone, Debug, Default)]
 struct Events {
     reader: Reader,
     start: Vec<u8>,
+    has_begun: bool,
 }
 
 struct EventSink<'e, 'f> {
@@ -206,31 +242,38 @@ impl Events {
     fn sink<'e, 'f>(&'e mut self, found: &'f mut Vec<Found>) -> EventSink<'e, 'f> {
         EventSink { events: self, found }
     }
+
+    /// An event is over; answers with the kept start of the first.
+    fn end(&mut self) -> Option<Vec<u8>> {
+        let start = std::mem::take(&mut self.start);
+        (!std::mem::replace(&mut self.has_begun, true)).then_some(start)
+    }
 }
 
 impl sse::Sink for EventSink<'_, '_> {
     fn data(&mut self, piece: &[u8]) {
         let Self { events, found } = self;
-        if events.reader.is_dead() || events.start.len() < MAX_ENDPOINT_BYTES {
+        if !events.has_begun {
             let room = MAX_ENDPOINT_BYTES.saturating_sub(events.start.len());
             events.start.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
-        events.reader.push(piece, &mut |item| found.push(Found::Item(item)));
+        events.reader.push(piece, &mut |item| found.push(item.into()));
     }
 
     fn dispatch(&mut self, event: &sse::Event<'_>) {
         let Self { events, found } = self;
         let is_whole = !event.after_gap;
-        events.reader.finish(&mut |item| found.push(Found::Item(at_end(item, is_whole))));
-        if event.event_type == b"endpoint" {
-            found.push(Found::Endpoint(String::from_utf8_lossy(&events.start).into_owned()));
+        events.reader.finish(&mut |item| found.push(at_end(item, is_whole).into()));
+        let first = events.end().filter(|_| event.event_type == b"endpoint" && is_whole);
+        // The event has to come first (MCP 2024-11-05, HTTP with SSE).
+        if let Some(uri) = first {
+            found.push(Found::Endpoint(String::from_utf8_lossy(&uri).into_owned()));
         }
-        events.start.clear();
     }
 
     fn abandon(&mut self, _event: &sse::Event<'_>) {
         let Self { events, found } = self;
-        events.reader.finish(&mut |item| found.push(Found::Item(item)));
-        events.start.clear();
+        events.reader.finish(&mut |item| found.push(item.into()));
+        events.end();
     }
 }

@@ -4,20 +4,22 @@
 //! it can be JSON (its first byte tells), a response body only if the request spoke JSON-RPC, was
 //! not seen, or asked for an event stream, or if the head already hints at MCP.
 
+mod exchange;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::body::{Body, Found};
-use super::head::{self, RequestCopy};
-use super::inventory::is_mcp_path;
-use super::jsonrpc::Item;
-use super::methods::{self, Class};
+use super::head;
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
     BodyInterest, Context, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
 };
 use crate::net::Direction;
-use crate::observation::{Channel, Event, Kind, Message, Observation, RequestInfo, ResponseInfo};
+use crate::observation::{Channel, Event, Message, Observation};
 use crate::secret::SecretHasher;
+use exchange::{Exchange, charset, hints_at_mcp, is_surely_mcp, starts_ignoring_case};
 
 /// Bounds of recognition per flow.
 #[derive(Clone, Copy, Debug)]
@@ -71,82 +73,6 @@ pub struct FlowState {
     early: Vec<Anomaly>,
 }
 
-/// One exchange.
-#[derive(Debug)]
-struct Exchange {
-    head: RequestCopy,
-    request: Option<Arc<RequestInfo>>,
-    response: Option<Arc<ResponseInfo>>,
-    /// The head of the exchange hints at MCP, or a message was read.
-    matters: bool,
-    /// The response head was reported.
-    answered: bool,
-    /// A GET that asks for an event stream.
-    asks_for_events: bool,
-    /// The request body carried JSON-RPC, or might have: it was cut or could not be decoded.
-    may_have_spoken: bool,
-    bodies: [Body; 2],
-    body_bytes: [u64; 2],
-    channel: Channel,
-    ambiguous: bool,
-}
-
-impl Exchange {
-    fn new(context: &Context<'_>, number: u32) -> Box<Self> {
-        Box::new(Self {
-            head: RequestCopy::new(context, number),
-            request: None,
-            response: None,
-            matters: false,
-            answered: false,
-            asks_for_events: false,
-            may_have_spoken: false,
-            bodies: [Body::none(), Body::none()],
-            body_bytes: [0; 2],
-            channel: Channel::ResponseBody,
-            ambiguous: false,
-        })
-    }
-
-    /// A copy that reads on for itself in one direction, if that body can be copied.
-    fn fork(&self, direction: Direction) -> Option<Box<Self>> {
-        let [to_server, to_client] = &self.bodies;
-        let bodies = match direction {
-            Direction::ToServer => [to_server.fork()?, Body::none()],
-            Direction::ToClient => [Body::none(), to_client.fork()?],
-        };
-        Some(Box::new(Self {
-            head: self.head.renumbered(AMBIGUOUS),
-            request: None,
-            response: self.response.clone(),
-            matters: self.matters,
-            answered: true,
-            asks_for_events: self.asks_for_events,
-            may_have_spoken: self.may_have_spoken,
-            bodies,
-            body_bytes: [0; 2],
-            channel: self.channel,
-            ambiguous: true,
-        }))
-    }
-
-    fn body(&mut self, direction: Direction) -> &mut Body {
-        let [to_server, to_client] = &mut self.bodies;
-        if direction == Direction::ToServer { to_server } else { to_client }
-    }
-
-    fn count(&mut self, direction: Direction, bytes: usize) {
-        let [to_server, to_client] = &mut self.body_bytes;
-        let count = if direction == Direction::ToServer { to_server } else { to_client };
-        *count = count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-    }
-
-    fn request(&mut self, hasher: &SecretHasher) -> Arc<RequestInfo> {
-        let head = &self.head;
-        Arc::clone(self.request.get_or_insert_with(|| Arc::new(head.materialise(hasher))))
-    }
-}
-
 /// The consumer of exchanges that recognises MCP.
 #[derive(Debug)]
 pub struct Tap {
@@ -154,8 +80,18 @@ pub struct Tap {
     hasher: SecretHasher,
     observations: Vec<Observation>,
     found: Vec<Found>,
+    /// Oddities of a message that is not complete yet.
+    odd: Vec<Anomaly>,
     counters: Counters,
+    /// Exchanges that are over, to be used again: an exchange that does not matter allocates
+    /// nothing.
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
+    spare: Vec<Box<Exchange>>,
 }
+
+/// Exchanges kept to be used again, and the largest buffers kept with one.
+const MAX_SPARE: usize = 64;
+const MAX_SPARE_BYTES: usize = 8 << 10;
 
 impl Tap {
     /// A tap whose session ids are hashed by `hasher`.
@@ -166,7 +102,9 @@ impl Tap {
             hasher,
             observations: Vec::new(),
             found: Vec::new(),
+            odd: Vec::new(),
             counters: Counters::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -185,7 +123,7 @@ impl Tap {
         self.observations.push(Observation { flow: context.flow, at: context.at, event });
     }
 
-    fn request_head(&mut self, exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
+    fn request_head(exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
         exchange.head.fill(head);
         exchange.matters = hints_at_mcp(head);
         let is_get = head.method == b"GET";
@@ -219,9 +157,12 @@ impl Tap {
                     && memchr::memmem::find(value, b"resource_metadata").is_some())
         });
         exchange.matters |= names_mcp;
-        let unseen = !exchange.head.is_seen();
-        let may_answer = exchange.matters || exchange.may_have_spoken || unseen;
-        if !may_answer && !(is_events && exchange.asks_for_events) {
+        // Of a response whose request was not seen, only the media type tells.
+        let may_be_json = media.is_empty() || memchr::memmem::find(media, b"json").is_some();
+        let answers_unseen = !exchange.head.is_seen() && (is_events || may_be_json);
+        let may_answer = exchange.matters || exchange.may_have_spoken || answers_unseen;
+        let may_stream = is_events && exchange.asks_for_events;
+        if !(may_answer || may_stream) {
             return BodyInterest::Unwanted;
         }
         exchange.response = Some(Arc::new(head::response(head, &self.hasher)));
@@ -239,7 +180,7 @@ impl Tap {
     }
 
     fn answered(&mut self, context: &Context<'_>, exchange: &mut Exchange) {
-        if exchange.answered {
+        if exchange.answered || exchange.ambiguous {
             return;
         }
         if let Some(response) = exchange.response.clone() {
@@ -265,13 +206,13 @@ impl Tap {
         if exchange.body(direction).is_wanted() {
             BodyInterest::Wanted
         } else {
-            self.body_is_nothing(exchange, direction);
+            Self::body_is_nothing(exchange, direction);
             BodyInterest::Unwanted
         }
     }
 
     /// A body turned out not to be JSON: unless it could not be decoded, nothing was said in it.
-    fn body_is_nothing(&mut self, exchange: &mut Exchange, direction: Direction) {
+    fn body_is_nothing(exchange: &mut Exchange, direction: Direction) {
         if direction == Direction::ToServer && exchange.body(direction).undecodable_bytes() == 0 {
             exchange.may_have_spoken = false;
         }
@@ -323,22 +264,29 @@ impl Tap {
     ) {
         for found in found.drain(..) {
             match found {
-                Found::Item(Item::Message(message)) => {
+                Found::Message(message) => {
                     self.message(context, state, exchange, direction, message);
+                    let mut odd = std::mem::take(&mut self.odd);
+                    odd.drain(..).for_each(|anomaly| self.oddity(context, exchange, anomaly));
+                    self.odd = odd;
                 }
-                Found::Item(Item::Anomaly(kind)) => {
-                    if exchange.matters {
-                        let anomaly = Anomaly::new(Layer::JsonRpc, kind);
-                        let (client, server) = (context.client, context.server);
-                        self.observe(context, Event::Anomaly { client, server, anomaly });
-                    }
-                }
+                // Whether it is one of MCP is clear once the message is there.
+                Found::Anomaly(anomaly) if !exchange.matters => self.odd.push(anomaly),
+                Found::Anomaly(anomaly) => self.oddity(context, exchange, anomaly),
                 Found::Endpoint(uri) => {
                     if direction == Direction::ToClient && !exchange.ambiguous {
                         self.endpoint(context, exchange, &uri);
                     }
                 }
             }
+        }
+        self.odd.clear();
+    }
+
+    fn oddity(&mut self, context: &Context<'_>, exchange: &Exchange, anomaly: Anomaly) {
+        if !exchange.ambiguous {
+            let (client, server) = (context.client, context.server);
+            self.observe(context, Event::Anomaly { client, server, anomaly });
         }
     }
 
@@ -397,7 +345,7 @@ impl Tap {
     ) -> BodyInterest {
         use Direction::{ToClient, ToServer};
         match event {
-            ExchangeEvent::RequestHead(head) => return self.request_head(exchange, &head),
+            ExchangeEvent::RequestHead(head) => return Self::request_head(exchange, &head),
             ExchangeEvent::ResponseHead(head) => {
                 return self.response_head(context, exchange, &head);
             }
@@ -437,8 +385,20 @@ impl Tap {
                 if state.exchanges.len() >= self.limits.max_exchanges_per_flow {
                     self.give_up_oldest(context, state);
                 }
-                Exchange::new(context, number)
+                self.begin(context, number)
             }
+        }
+    }
+
+    fn begin(&mut self, context: &Context<'_>, number: u32) -> Box<Exchange> {
+        let mut exchange = self.spare.pop().unwrap_or_default();
+        exchange.begin(context, number);
+        exchange
+    }
+
+    fn recycle(&mut self, exchange: Box<Exchange>) {
+        if self.spare.len() < MAX_SPARE && exchange.head.capacity() <= MAX_SPARE_BYTES {
+            self.spare.push(exchange);
         }
     }
 
@@ -448,6 +408,7 @@ impl Tap {
         let (_, mut exchange) = state.exchanges.swap_remove(position);
         self.counters.given_up += 1;
         self.step(context, state, &mut exchange, ExchangeEvent::Aborted);
+        self.recycle(exchange);
     }
 }
 
@@ -463,7 +424,9 @@ impl ExchangeSink for Tap {
     ) -> BodyInterest {
         let mut exchange = self.take(context, state, number);
         let interest = self.step(context, state, &mut exchange, event);
-        if !matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted) {
+        if is_last(event) {
+            self.recycle(exchange);
+        } else {
             state.exchanges.push((number, exchange));
         }
         interest
@@ -476,12 +439,14 @@ impl ExchangeSink for Tap {
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
         let mut exchange = state.ambiguous.take().unwrap_or_else(|| {
-            let mut exchange = Exchange::new(context, AMBIGUOUS);
+            let mut exchange = self.begin(context, AMBIGUOUS);
             exchange.ambiguous = true;
             exchange
         });
         let interest = self.step(context, state, &mut exchange, event);
-        if !matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted) {
+        if is_last(event) {
+            self.recycle(exchange);
+        } else {
             state.ambiguous = Some(exchange);
         }
         interest
@@ -495,7 +460,7 @@ impl ExchangeSink for Tap {
         direction: Direction,
     ) -> Option<BodyInterest> {
         let (_, open) = state.exchanges.iter().find(|(open, _)| *open == number)?;
-        let mut copy = open.fork(direction)?;
+        let mut copy = open.fork(AMBIGUOUS, direction)?;
         let wanted = copy.body(direction).is_wanted();
         state.ambiguous = Some(copy);
         Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
@@ -516,32 +481,6 @@ impl ExchangeSink for Tap {
     }
 }
 
-/// Whether a head is worth an observation whatever the bodies say: fields that only MCP uses, a
-/// path by convention, or the discovery document of RFC 9728.
-fn hints_at_mcp(head: &RequestHead<'_>) -> bool {
-    let field = |(name, _): (&[u8], &[u8])| starts_ignoring_case(name, b"mcp-");
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    head.headers.iter().any(field)
-        || memchr::memmem::find(path, b"/.well-known/oauth-").is_some()
-        || std::str::from_utf8(path).is_ok_and(is_mcp_path)
-}
-
-fn starts_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-/// Enough to keep the flow when memory runs short.
-fn is_surely_mcp(message: &Message) -> bool {
-    let class = message.method.as_deref().and_then(methods::lookup).map(|known| known.class);
-    class == Some(Class::Exclusive)
-        || message.modern_envelope
-        || (message.kind == Kind::Result && message.server.is_some())
-}
-
-/// The `charset` parameter of a media type (RFC 9110 section 8.3.2).
-fn charset(media: &[u8]) -> Option<&[u8]> {
-    let mut parameters = media.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
-    let value = parameters.find(|text| starts_ignoring_case(text, b"charset="))?.get(8..)?;
-    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    Some(unquoted.unwrap_or(value))
+const fn is_last(event: ExchangeEvent<'_>) -> bool {
+    matches!(event, ExchangeEvent::ResponseEnd(_) | ExchangeEvent::Aborted)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Resolved, Server, ServerId};
+use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId};
 use crate::mcp::{Contact, Evidence, inventory};
 use crate::net::Endpoint;
 use crate::observation::{Observation, RequestInfo};
@@ -29,13 +29,13 @@ pub struct Policy {
 
 /// Where a subject was seen.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The exchange's request.
-    pub request: &'a RequestInfo,
+    pub(super) request: &'a RequestInfo,
     /// The packet.
-    pub at: At,
+    pub(super) at: At,
     /// What the inventory knows.
-    pub contact: &'a Contact,
+    pub(super) contact: &'a Contact,
 }
 
 /// The analysis of a run.
@@ -102,9 +102,13 @@ impl<'p> Analysis<'p> {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
             let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            // More is known of something that was counted when it happened.
+            let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
-                    if !findings.repeat(&hit(&found, place)) {
+                    if is_news {
+                        findings.revise(&hit(&found, place), || draft(&found, place));
+                    } else if !findings.repeat(&hit(&found, place)) {
                         findings.record(draft(&found, place));
                     }
                 });
@@ -115,7 +119,7 @@ impl<'p> Analysis<'p> {
 }
 
 /// Gives the subject of something resolved to `with`, if rules may be asked about it.
-pub fn with_subject(
+pub(super) fn with_subject(
     policy: &Policy,
     inventory: &Inventory,
     contacts: &mut Contacts,
@@ -171,13 +175,14 @@ pub fn with_subject(
             let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
             with(&subject, &Place { request, at: *at, contact });
         }
-        Resolved::Contact { server, request, refused, at } => {
+        Resolved::Contact { server, request, occasion, at } => {
             let Some(Known { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
             };
-            if *refused && contact.evidence >= Evidence::Parsed {
+            let refused = *occasion == Occasion::Refused;
+            if refused && contact.evidence >= Evidence::Parsed {
                 return; // It is an MCP server: turning a request down is its right.
             }
             let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
@@ -272,7 +277,7 @@ impl Contacts {
 
 /// What the inventory and the approvals say of a client's use of a server.
 #[must_use]
-pub fn contact(
+pub(super) fn contact(
     policy: &Policy,
     server: &Server,
     client: IpAddr,
@@ -302,7 +307,7 @@ pub fn contact(
 
 /// The verdict on a client's use of a server.
 #[must_use]
-pub fn judge<'p>(
+pub(super) fn judge<'p>(
     policy: &'p Policy,
     server: &Server,
     client: IpAddr,

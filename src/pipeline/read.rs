@@ -21,16 +21,16 @@ const OVERLAP: Duration = Duration::from_secs(2);
 
 /// What skipped packets add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Skipped {
+pub(super) struct Skipped {
     /// Packets.
-    pub packets: u64,
+    pub(super) packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
 }
 
 /// What reading counts.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub(super) struct Counters {
     /// Captures read, damaged ones included.
     pub captures: u64,
     /// Packets read.
@@ -56,7 +56,7 @@ pub struct Counters {
 impl Counters {
     /// Packets and bytes skipped for reasons of one class.
     #[must_use]
-    pub fn skipped_of(&self, class: Class) -> Skipped {
+    pub(super) fn skipped_of(&self, class: Class) -> Skipped {
         let of_class = self.skipped.iter().filter(|(skip, _)| skip.class() == class);
         of_class.fold(Skipped::default(), |sum, (_, more)| Skipped {
             packets: sum.packets + more.packets,
@@ -90,7 +90,7 @@ impl fmt::Display for Trouble {
 
 /// Packet indices into files and numbers.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub(super) struct Names {
     /// The captures, in order.
     files: Vec<NamedFile>,
 }
@@ -106,7 +106,7 @@ struct NamedFile {
 
 impl Names {
     /// Name, packets and bytes of each capture, of `packets` in all.
-    pub fn files(&self, packets: u64) -> impl Iterator<Item = (&str, u64, u64)> {
+    pub(super) fn files(&self, packets: u64) -> impl Iterator<Item = (&str, u64, u64)> {
         let ends = self.files.iter().skip(1).map(|next| next.first).chain([packets]);
         self.files.iter().zip(ends).map(|(file, end)| (&*file.name, end - file.first, file.bytes))
     }
@@ -131,7 +131,7 @@ pub struct Progress {
 
 /// Reads captures one after the other.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     limits: capture::Limits,
     decoder: Decoder,
     workers: Workers,
@@ -145,7 +145,7 @@ pub struct Reader {
 impl Reader {
     /// A reader that hands segments to `workers`.
     #[must_use]
-    pub fn new(limits: capture::Limits, decoder: Decoder, workers: Workers) -> Self {
+    pub(super) fn new(limits: capture::Limits, decoder: Decoder, workers: Workers) -> Self {
         Self {
             limits,
             decoder,
@@ -159,7 +159,7 @@ impl Reader {
     }
 
     /// Reads one capture. `seen` gets observations, in packet order, and progress.
-    pub fn read(
+    pub(super) fn read(
         &mut self,
         input: &Input,
         seen: &mut impl FnMut(&Names, Progress, &mut Vec<Caused>),
@@ -192,7 +192,7 @@ impl Reader {
                 self.separate(packet.time, &mut out);
             }
             self.push(&packet, &mut out);
-            let report = self.counters.packets % PROGRESS_PACKETS == 0;
+            let report = self.counters.packets.is_multiple_of(PROGRESS_PACKETS);
             if report || !out.is_empty() {
                 let bytes = if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
                 seen(&self.names, Progress { bytes, packets: self.counters.packets }, &mut out);
@@ -207,7 +207,7 @@ impl Reader {
     }
 
     /// Ends the run: closes all flows. Answers with the last packet.
-    pub fn finish(&mut self, out: &mut Vec<Caused>) -> At {
+    pub(super) fn finish(&mut self, out: &mut Vec<Caused>) -> At {
         self.decoder.finish();
         self.workers.finish(out);
         self.last
@@ -215,7 +215,7 @@ impl Reader {
 
     /// What was counted, what was wrong, and the workers.
     #[must_use]
-    pub fn into_parts(self) -> (Counters, Decoder, Vec<Trouble>, Names, Workers) {
+    pub(super) fn into_parts(self) -> (Counters, Decoder, Vec<Trouble>, Names, Workers) {
         (self.counters, self.decoder, self.troubles, self.names, self.workers)
     }
 
@@ -266,7 +266,7 @@ impl Reader {
 /// Puts several captures in order of their first packets, so that rotated files are one capture
 /// whatever their names; what cannot be opened keeps its place at the end.
 #[must_use]
-pub fn in_order(mut inputs: Vec<Input>, limits: &capture::Limits) -> Vec<Input> {
+pub(super) fn in_order(mut inputs: Vec<Input>, limits: &capture::Limits) -> Vec<Input> {
     if inputs.len() < 2 {
         return inputs;
     }

@@ -26,16 +26,16 @@ pub struct Limits {
 /// An observation and what caused it: what the shards' outputs are merged by. The cause is the
 /// packet that was pushed, which for an expiry belongs to some other flow.
 #[derive(Debug)]
-pub struct Caused {
+pub(super) struct Caused {
     /// The cause.
-    pub by: Cause,
+    pub(super) by: Cause,
     /// What was seen.
-    pub observation: Observation,
+    pub(super) observation: Observation,
 }
 
 /// A packet's index, and what it did: [`PUSHED`] to its flow, or a shard's number when all shards
 /// were told the time, or that it was the last. In order of happening.
-pub type Cause = (u64, u8);
+pub(super) type Cause = (u64, u8);
 
 /// The packet was pushed: after it told the time.
 const PUSHED: u8 = u8::MAX;
@@ -44,7 +44,7 @@ type Layers = app::Layer<mcp::Tap>;
 
 /// Flow table, HTTP and recognition of one shard.
 #[derive(Debug)]
-pub struct Shard {
+pub(super) struct Shard {
     number: u8,
     table: flow::Table<<Layers as flow::Handler>::State>,
     layers: Layers,
@@ -53,7 +53,7 @@ pub struct Shard {
 impl Shard {
     /// A shard with its share of the bounds.
     #[must_use]
-    pub fn new(number: u8, limits: &Limits, hasher: SecretHasher) -> Self {
+    pub(super) fn new(number: u8, limits: &Limits, hasher: SecretHasher) -> Self {
         Self {
             number,
             table: flow::Table::new(limits.flow.share(SHARDS)),
@@ -62,19 +62,19 @@ impl Shard {
     }
 
     /// Takes in one segment.
-    pub fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
+    pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
         self.table.push(segment, &mut self.layers);
         self.drain((segment.header.packet, PUSHED), out);
     }
 
     /// Time passes: what is due leaves, also in shards that see no packets.
-    pub fn advance(&mut self, at: At, out: &mut Vec<Caused>) {
+    pub(super) fn advance(&mut self, at: At, out: &mut Vec<Caused>) {
         self.table.advance(at.time, &mut self.layers);
         self.drain((at.packet, self.number), out);
     }
 
     /// The capture is over: closes all flows. Counts as caused after every packet, shard by shard.
-    pub fn finish(&mut self, out: &mut Vec<Caused>) {
+    pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         self.table.finish(&mut self.layers);
         self.drain((u64::MAX, self.number), out);
     }
@@ -88,19 +88,19 @@ impl Shard {
 
     /// Counters of the flow table.
     #[must_use]
-    pub fn flow(&self) -> &flow::Counters {
+    pub(super) fn flow(&self) -> &flow::Counters {
         self.table.counters()
     }
 
     /// Counters of the application layer.
     #[must_use]
-    pub fn app(&self) -> &app::Counters {
+    pub(super) fn app(&self) -> &app::Counters {
         self.layers.counters()
     }
 
     /// Counters of recognition.
     #[must_use]
-    pub fn mcp(&self) -> &mcp::TapCounters {
+    pub(super) fn mcp(&self) -> &mcp::TapCounters {
         self.layers.sink().counters()
     }
 }

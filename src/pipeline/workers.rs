@@ -77,7 +77,7 @@ impl std::error::Error for WorkerPanicked {}
 
 /// All shards.
 #[derive(Debug)]
-pub struct Workers {
+pub(super) struct Workers {
     seed: u64,
     inline: Vec<Shard>,
     threads: Vec<Worker>,
@@ -94,7 +94,11 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub fn new(limits: &Limits, hasher: &SecretHasher, threads: usize) -> std::io::Result<Self> {
+    pub(super) fn new(
+        limits: &Limits,
+        hasher: &SecretHasher,
+        threads: usize,
+    ) -> std::io::Result<Self> {
         let shards = (0_u8..).take(SHARDS);
         let shards = shards.map(|number| Shard::new(number, limits, hasher.clone()));
         let count = threads.clamp(1, SHARDS);
@@ -125,7 +129,7 @@ impl Workers {
     }
 
     /// Takes in one segment; observations go to `out` in packet order, perhaps some rounds later.
-    pub fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
+    pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
         self.total += 1;
         if self.total.is_multiple_of(TICK_SEGMENTS) {
             self.tick(At { packet: segment.header.packet, time: segment.header.time }, out);
@@ -162,7 +166,7 @@ impl Workers {
     }
 
     /// Closes all flows and hands out everything that is under way.
-    pub fn finish(&mut self, out: &mut Vec<Caused>) {
+    pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         if self.threads.is_empty() {
             for shard in &mut self.inline {
                 shard.finish(out);
@@ -179,7 +183,7 @@ impl Workers {
     ///
     /// # Errors
     /// When a thread has panicked: a bug, and part of the traffic was not looked at.
-    pub fn into_shards(self) -> Result<Vec<Shard>, WorkerPanicked> {
+    pub(super) fn into_shards(self) -> Result<Vec<Shard>, WorkerPanicked> {
         if self.threads.is_empty() {
             return Ok(self.inline);
         }

@@ -1,10 +1,11 @@
-//! What is kept of one server, and of each client that used it.
+//! What is kept of one server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use super::Limits;
+use super::client::Client;
 use crate::anomaly::Anomaly;
 use crate::exchange::Scheme;
 use crate::flow::At;
@@ -100,37 +101,12 @@ pub struct Listed {
     pub first: At,
 }
 
-/// One client of a server.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// Names that it gave of itself.
-    pub software: BTreeSet<Software>,
-    /// `User-Agent` values.
-    pub user_agents: BTreeSet<String>,
-    /// Kinds of credentials seen: `bearer`, `cookie`, `x-api-key`, `query:access_token`.
-    pub auth: BTreeSet<String>,
-    /// First seen.
-    pub first: At,
-    /// Last seen.
-    pub last: At,
-    /// JSON-RPC messages, both directions.
-    pub messages: u64,
-    /// HTTP exchanges.
-    pub exchanges: u64,
-    /// Tools that it called.
-    pub tools_called: BTreeMap<String, u64>,
-    /// A `tools/list` or `tools/call` without any credential was answered with a result.
-    pub unauthenticated_result: bool,
-    /// The server took part: it did not only refuse this client.
-    pub accepted: bool,
-}
-
 /// One server.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Its identity.
     pub key: ServerKey,
-    /// Other paths that lead to it: redirects, message URIs of HTTP+SSE.
+    /// Other paths that lead to it: redirects, message URIs of HTTP+SSE. Bounded.
     pub aliases: BTreeSet<String>,
     /// Best evidence so far.
     pub evidence: Evidence,
@@ -180,36 +156,6 @@ pub struct Server {
     pub anomalies: BTreeMap<String, u64>,
     /// Names, clients or definitions dropped at a bound.
     pub dropped: u64,
-}
-
-impl Client {
-    fn new(at: At) -> Self {
-        Self {
-            software: BTreeSet::new(),
-            user_agents: BTreeSet::new(),
-            auth: BTreeSet::new(),
-            first: at,
-            last: at,
-            messages: 0,
-            exchanges: 0,
-            tools_called: BTreeMap::new(),
-            unauthenticated_result: false,
-            accepted: false,
-        }
-    }
-
-    fn absorb(&mut self, other: Self) {
-        self.software.extend(other.software);
-        self.user_agents.extend(other.user_agents);
-        self.auth.extend(other.auth);
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.messages += other.messages;
-        self.exchanges += other.exchanges;
-        add_counts(&mut self.tools_called, other.tools_called);
-        self.unauthenticated_result |= other.unauthenticated_result;
-        self.accepted |= other.accepted;
-    }
 }
 
 impl Server {
@@ -274,22 +220,6 @@ impl Server {
         Some(client)
     }
 
-    /// Counts a name, unless the map is full of others.
-    pub(super) fn count(
-        counts: &mut BTreeMap<String, u64>,
-        dropped: &mut u64,
-        name: &str,
-        limits: &Limits,
-    ) {
-        if let Some(count) = counts.get_mut(name) {
-            *count += 1;
-        } else if counts.len() < limits.max_names_per_server {
-            counts.insert(name.to_owned(), 1);
-        } else {
-            *dropped += 1;
-        }
-    }
-
     /// Remembers what a list result defined.
     pub(super) fn list(&mut self, definitions: &[Definition], at: At, limits: &Limits) {
         for definition in definitions {
@@ -300,60 +230,86 @@ impl Server {
             }
             let digests = self.listed.entry(key).or_default();
             let known = digests.iter().any(|listed| listed.digest == definition.digest);
-            if !known && digests.len() < limits.max_digests_per_definition {
+            if known {
+                continue;
+            }
+            if digests.len() < limits.max_digests_per_definition {
                 digests.push(Listed { digest: definition.digest.clone(), first: at });
+            } else {
+                self.dropped += 1;
             }
         }
     }
 
     /// Counts an oddity of one of its flows.
     pub(super) fn note(&mut self, anomaly: Anomaly, limits: &Limits) {
-        let name = anomaly.to_string();
-        Self::count(&mut self.anomalies, &mut self.dropped, &name, limits);
+        count(&mut self.anomalies, &mut self.dropped, &anomaly.to_string(), limits);
     }
 
-    /// Takes over what another record, which turned out to be the same server, holds.
-    pub(super) fn absorb(&mut self, other: Self) {
-        if other.key.path != self.key.path {
-            self.aliases.insert(other.key.path);
+    /// An address at which it was seen, and whether MCP was spoken there.
+    pub(super) fn place(&mut self, endpoint: Endpoint, is_mcp: bool, limits: &Limits) {
+        let set = if is_mcp { &mut self.endpoints } else { &mut self.contacted };
+        if set.len() < limits.max_endpoints_per_server {
+            set.insert(endpoint);
+        } else if !set.contains(&endpoint) {
+            self.dropped += 1;
         }
-        self.aliases.extend(other.aliases);
-        self.aliases.remove(&self.key.path);
+    }
+
+    pub(super) fn add_alias(&mut self, path: String, max: usize) {
+        if !insert_within(&mut self.aliases, path, max) && self.aliases.len() >= max {
+            self.dropped += 1;
+        }
+    }
+
+    /// About how much merging moves.
+    pub(super) fn weight(&self) -> usize {
+        let clients: usize = self.clients.values().map(Client::weight).sum();
+        let names = [&self.tools_called, &self.resources_read, &self.prompts_got];
+        let names: usize = names.iter().chain(&self.methods.each_ref()).map(|map| map.len()).sum();
+        clients + names + self.listed.len() + self.sessions.len() + self.aliases.len()
+    }
+
+    /// Takes over what another record, which turned out to be the same server, holds; as far as
+    /// the bounds allow.
+    pub(super) fn absorb(&mut self, other: Self, limits: &Limits) {
+        let key = &self.key;
+        let aliases = other.aliases.into_iter().chain([other.key.path]);
+        let aliases: Vec<_> = aliases.filter(|path| *path != key.path).collect();
+        for path in aliases {
+            self.add_alias(path, limits.max_aliases_per_server);
+        }
         self.evidence = self.evidence.max(other.evidence);
-        self.endpoints.extend(other.endpoints);
-        self.contacted.extend(other.contacted);
-        self.transports.extend(other.transports);
-        self.versions.extend(other.versions);
-        self.software.extend(other.software);
-        for (mine, theirs) in self.methods.iter_mut().zip(other.methods) {
-            add_counts(mine, theirs);
+        for endpoint in other.endpoints {
+            self.place(endpoint, true, limits);
         }
+        for endpoint in other.contacted {
+            self.place(endpoint, false, limits);
+        }
+        self.transports.extend(other.transports);
+        let max = limits.max_digests_per_definition;
+        for version in other.versions {
+            insert_within(&mut self.versions, version, max);
+        }
+        for software in other.software {
+            insert_within(&mut self.software, software, max);
+        }
+        for session in other.sessions {
+            insert_within(&mut self.sessions, session, limits.max_sessions_per_server);
+        }
+        self.absorb_counts(
+            [other.tools_called, other.resources_read, other.prompts_got, other.anomalies],
+            other.methods,
+            limits,
+        );
         for (mine, theirs) in self.responses.iter_mut().zip(other.responses) {
             mine.add(theirs);
         }
         for (method, outcomes) in other.outcomes {
-            self.outcomes.entry(method).or_default().add(outcomes);
+            self.outcome(&method, limits, |mine| mine.add(outcomes));
         }
-        add_counts(&mut self.tools_called, other.tools_called);
-        add_counts(&mut self.resources_read, other.resources_read);
-        add_counts(&mut self.prompts_got, other.prompts_got);
-        for (key, listed) in other.listed {
-            let mine = self.listed.entry(key).or_default();
-            for entry in listed {
-                if !mine.iter().any(|known| known.digest == entry.digest) {
-                    mine.push(entry);
-                }
-            }
-        }
-        self.sessions.extend(other.sessions);
-        for (ip, client) in other.clients {
-            match self.clients.get_mut(&ip) {
-                Some(mine) => mine.absorb(client),
-                None => {
-                    self.clients.insert(ip, client);
-                }
-            }
-        }
+        self.absorb_lists(other.listed, limits);
+        self.absorb_clients(other.clients, limits);
         for (mine, theirs) in self.bytes.iter_mut().zip(other.bytes) {
             *mine += theirs;
         }
@@ -365,8 +321,73 @@ impl Server {
         self.via_proxy |= other.via_proxy;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        add_counts(&mut self.anomalies, other.anomalies);
         self.dropped += other.dropped;
+    }
+
+    fn absorb_counts(&mut self, named: [Counts; 4], methods: [Counts; 2], limits: &Limits) {
+        let Self { dropped, .. } = self;
+        let mine = [
+            &mut self.tools_called,
+            &mut self.resources_read,
+            &mut self.prompts_got,
+            &mut self.anomalies,
+        ];
+        let mine = mine.into_iter().chain(&mut self.methods);
+        for (mine, theirs) in mine.zip(named.into_iter().chain(methods)) {
+            add_counts(mine, theirs, dropped, limits);
+        }
+    }
+
+    fn absorb_lists(
+        &mut self,
+        other: BTreeMap<(DefinitionKind, String), Vec<Listed>>,
+        limits: &Limits,
+    ) {
+        for (key, listed) in other {
+            if !self.listed.contains_key(&key) && self.listed.len() >= limits.max_names_per_server {
+                self.dropped += 1;
+                continue;
+            }
+            let mine = self.listed.entry(key).or_default();
+            for entry in listed {
+                if let Some(known) = mine.iter_mut().find(|known| known.digest == entry.digest) {
+                    known.first = known.first.min(entry.first);
+                } else if mine.len() < limits.max_digests_per_definition {
+                    mine.push(entry);
+                } else {
+                    self.dropped += 1;
+                }
+            }
+            mine.sort_by_key(|entry| entry.first);
+        }
+    }
+
+    fn absorb_clients(&mut self, other: BTreeMap<IpAddr, Client>, limits: &Limits) {
+        for (ip, client) in other {
+            if let Some(mine) = self.clients.get_mut(&ip) {
+                self.dropped += mine.absorb(client, limits);
+            } else if self.clients.len() < limits.max_clients_per_server {
+                self.clients.insert(ip, client);
+            } else {
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// Changes how the requests of a method ended.
+    pub(super) fn outcome(
+        &mut self,
+        method: &str,
+        limits: &Limits,
+        change: impl FnOnce(&mut Outcomes),
+    ) {
+        if let Some(outcomes) = self.outcomes.get_mut(method) {
+            change(outcomes);
+        } else if self.outcomes.len() < limits.max_names_per_server {
+            change(self.outcomes.entry(method.to_owned()).or_default());
+        } else {
+            self.dropped += 1;
+        }
     }
 }
 
@@ -379,8 +400,33 @@ impl Outcomes {
     }
 }
 
-fn add_counts(mine: &mut BTreeMap<String, u64>, theirs: BTreeMap<String, u64>) {
-    for (name, count) in theirs {
-        *mine.entry(name).or_default() += count;
+/// Names and how often they occurred.
+pub(super) type Counts = BTreeMap<String, u64>;
+
+/// Counts a name, unless the map is full of others.
+pub(super) fn count(counts: &mut Counts, dropped: &mut u64, name: &str, limits: &Limits) {
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+    } else if counts.len() < limits.max_names_per_server {
+        counts.insert(name.to_owned(), 1);
+    } else {
+        *dropped += 1;
     }
+}
+
+pub(super) fn add_counts(mine: &mut Counts, theirs: Counts, dropped: &mut u64, limits: &Limits) {
+    for (name, count) in theirs {
+        if let Some(mine) = mine.get_mut(&name) {
+            *mine += count;
+        } else if mine.len() < limits.max_names_per_server {
+            mine.insert(name, count);
+        } else {
+            *dropped += 1;
+        }
+    }
+}
+
+/// Adds a value to a set that is not full. Answers whether it was new and found room.
+pub(super) fn insert_within<T: Ord>(set: &mut BTreeSet<T>, value: T, max: usize) -> bool {
+    set.len() < max && set.insert(value)
 }

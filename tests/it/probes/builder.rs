@@ -347,7 +347,7 @@ pub fn fragments(packet: &Timed, id: u16, size: usize) -> Vec<Timed> {
         if header == 20 {
             bytes[2..4].copy_from_slice(&u16::try_from(20 + piece.len()).unwrap().to_be_bytes());
             bytes[4..6].copy_from_slice(&id.to_be_bytes());
-            bytes[6..8].copy_from_slice(&(offset / 8 | more << 13).to_be_bytes());
+            bytes[6..8].copy_from_slice(&((offset / 8) | (more << 13)).to_be_bytes());
             seal_ipv4(&mut bytes);
         } else {
             bytes[4..6].copy_from_slice(&u16::try_from(8 + piece.len()).unwrap().to_be_bytes());

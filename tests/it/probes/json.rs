@@ -221,7 +221,9 @@ fn brotli(text: &str) -> Vec<u8> {
     out
 }
 
-const CODINGS: [(&str, fn(&str) -> Vec<u8>); 5] = [
+type Encode = fn(&str) -> Vec<u8>;
+
+const CODINGS: [(&str, Encode); 5] = [
     ("gzip", gzip),
     ("deflate", zlib),
     ("deflate", raw_deflate),

@@ -79,7 +79,7 @@ fn nested() {
         format!(r#"{{"event":"audit","payload":{text}}}"#),
         format!(r#"[{{"time":1,"message":{inner}}},{{"time":2,"message":{inner}}}]"#),
         text.clone(),
-        format!(r#"{{"id":1,"method":"tools/call","params":{{}}}}"#),
+        r#"{"id":1,"method":"tools/call","params":{}}"#.to_owned(),
         r#"{"id":1,"method":"tools/call","params":{"name":"x"},"jsonrpc":"1.0"}"#.to_owned(),
         r#"{"id":1,"method":{"name":"tools/call"},"jsonrpc":"2.0"}"#.to_owned(),
     ] {

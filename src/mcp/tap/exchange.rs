@@ -1,0 +1,127 @@
+//! One exchange while it is read, and what its heads say.
+
+use std::sync::Arc;
+
+use super::super::body::Body;
+use super::super::head::RequestCopy;
+use super::super::inventory::is_mcp_path;
+use super::super::methods::{self, Class};
+use crate::exchange::{Context, RequestHead};
+use crate::net::Direction;
+use crate::observation::{Channel, Kind, Message, RequestInfo, ResponseInfo};
+use crate::secret::SecretHasher;
+
+/// One exchange.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) head: RequestCopy,
+    pub(super) request: Option<Arc<RequestInfo>>,
+    pub(super) response: Option<Arc<ResponseInfo>>,
+    /// The head of the exchange hints at MCP, or a message was read.
+    pub(super) matters: bool,
+    /// The response head was reported.
+    pub(super) answered: bool,
+    /// A GET that asks for an event stream.
+    pub(super) asks_for_events: bool,
+    /// The request body carried JSON-RPC, or might have: it was cut or could not be decoded.
+    pub(super) may_have_spoken: bool,
+    pub(super) bodies: [Body; 2],
+    pub(super) body_bytes: [u64; 2],
+    pub(super) channel: Channel,
+    pub(super) ambiguous: bool,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            head: RequestCopy::default(),
+            request: None,
+            response: None,
+            matters: false,
+            answered: false,
+            asks_for_events: false,
+            may_have_spoken: false,
+            bodies: [Body::none(), Body::none()],
+            body_bytes: [0; 2],
+            channel: Channel::ResponseBody,
+            ambiguous: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// Begins an exchange in the buffers of an older one.
+    pub(super) fn begin(&mut self, context: &Context<'_>, number: u32) {
+        let head = std::mem::take(&mut self.head);
+        *self = Self { head, ..Self::default() };
+        self.head.begin(context, number);
+    }
+
+    /// A copy under another number that reads on for itself in one direction, if that body can
+    /// be copied.
+    pub(super) fn fork(&self, number: u32, direction: Direction) -> Option<Box<Self>> {
+        let [to_server, to_client] = &self.bodies;
+        let bodies = match direction {
+            Direction::ToServer => [to_server.fork()?, Body::none()],
+            Direction::ToClient => [Body::none(), to_client.fork()?],
+        };
+        Some(Box::new(Self {
+            head: self.head.renumbered(number),
+            response: self.response.clone(),
+            matters: self.matters,
+            answered: true,
+            asks_for_events: self.asks_for_events,
+            may_have_spoken: self.may_have_spoken,
+            bodies,
+            channel: self.channel,
+            ambiguous: true,
+            ..Self::default()
+        }))
+    }
+
+    pub(super) fn body(&mut self, direction: Direction) -> &mut Body {
+        let [to_server, to_client] = &mut self.bodies;
+        if direction == Direction::ToServer { to_server } else { to_client }
+    }
+
+    pub(super) fn count(&mut self, direction: Direction, bytes: usize) {
+        let [to_server, to_client] = &mut self.body_bytes;
+        let count = if direction == Direction::ToServer { to_server } else { to_client };
+        *count = count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn request(&mut self, hasher: &SecretHasher) -> Arc<RequestInfo> {
+        let head = &self.head;
+        Arc::clone(self.request.get_or_insert_with(|| Arc::new(head.materialise(hasher))))
+    }
+}
+
+/// Whether a head is worth an observation whatever the bodies say: fields that only MCP uses, a
+/// path by convention, or the discovery document of RFC 9728.
+pub(super) fn hints_at_mcp(head: &RequestHead<'_>) -> bool {
+    let field = |(name, _): (&[u8], &[u8])| starts_ignoring_case(name, b"mcp-");
+    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    head.headers.iter().any(field)
+        || memchr::memmem::find(path, b"/.well-known/oauth-").is_some()
+        || std::str::from_utf8(path).is_ok_and(is_mcp_path)
+}
+
+pub(super) fn starts_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Enough to keep the flow when memory runs short.
+pub(super) fn is_surely_mcp(message: &Message) -> bool {
+    let class = message.method.as_deref().and_then(methods::lookup).map(|known| known.class);
+    class == Some(Class::Exclusive)
+        || message.modern_envelope
+        || (message.kind == Kind::Result && message.server.is_some())
+}
+
+/// The `charset` parameter of a media type (RFC 9110 section 8.3.2).
+pub(super) fn charset(media: &[u8]) -> Option<&[u8]> {
+    let mut parameters = media.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
+    let value = parameters.find(|text| starts_ignoring_case(text, b"charset="))?.get(8..)?;
+    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    Some(unquoted.unwrap_or(value))
+}
