@@ -57,6 +57,9 @@ impl std::ops::AddAssign<&Self> for Counters {
     }
 }
 
+/// Number of the exchange of a losing overlap copy.
+const AMBIGUOUS: u32 = u32::MAX;
+
 /// Kinds of oddities kept of a flow that is not known to carry MCP yet.
 const MAX_EARLY: usize = 8;
 
@@ -436,7 +439,7 @@ impl ExchangeSink for Tap {
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
         let mut exchange = state.ambiguous.take().unwrap_or_else(|| {
-            let mut exchange = self.begin(context, u32::MAX);
+            let mut exchange = self.begin(context, AMBIGUOUS);
             exchange.ambiguous = true;
             exchange
         });
@@ -447,6 +450,20 @@ impl ExchangeSink for Tap {
             state.ambiguous = Some(exchange);
         }
         interest
+    }
+
+    fn fork(
+        &mut self,
+        _context: &Context<'_>,
+        state: &mut FlowState,
+        number: u32,
+        direction: Direction,
+    ) -> Option<BodyInterest> {
+        let (_, open) = state.exchanges.iter().find(|(open, _)| *open == number)?;
+        let mut copy = open.fork(AMBIGUOUS, direction)?;
+        let wanted = copy.body(direction).is_wanted();
+        state.ambiguous = Some(copy);
+        Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
     }
 
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {

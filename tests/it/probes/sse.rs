@@ -270,3 +270,28 @@ fn wrong_label() {
     assert_eq!(seen.count("> tools/call"), 3);
     assert_eq!(seen.servers(), [SERVER]);
 }
+
+/// R4: only the losing copy of a piece of an event holds the method.
+#[test]
+fn losing_copy_of_an_event() {
+    for fields in ["", "Transfer-Encoding: chunked\r\n"] {
+        let mut talk = streaming(fields);
+        let stream = event(&elicit(7));
+        let real = if fields.is_empty() { stream.into_bytes() } else { chunks(stream, 4_096) };
+        let at = real.windows(11).position(|window| window == b"elicitation").unwrap();
+        let fake = String::from_utf8(real.clone()).unwrap().replace("elicitation", "elicitatiom");
+        let (seq, ack) = (talk.next[1], talk.next[0]);
+        let mut piece = |bytes: &[u8], from: usize, to: usize| {
+            let seq = seq.wrapping_add(u32::try_from(from).unwrap());
+            talk.raw(Server, seq, ack, ACK, &bytes[from..to]);
+        };
+        piece(fake.as_bytes(), at + 5, at + 20);
+        piece(&real, at + 5, at + 20);
+        piece(&real, 0, at + 5);
+        piece(&real, at + 20, real.len());
+        talk.next[1] = seq.wrapping_add(u32::try_from(real.len()).unwrap());
+        let seen = watch(&talk);
+        assert_eq!(seen.count("< elicitation/create ambiguous"), 1, "{fields}: {:?}", seen.said());
+        assert!(seen.has_anomaly("flow/overlap-conflict"));
+    }
+}

@@ -136,18 +136,23 @@ fn overlaps_that_agree() {
 fn overlaps_that_disagree() {
     let real = call(1);
     let fake = String::from_utf8(call(1)).unwrap().replace("tools/call", "tools/look").into_bytes();
-    let method = String::from_utf8(call(1)).unwrap().find("tools/call").unwrap();
+    let text = String::from_utf8(call(1)).unwrap();
+    let (body, method) = (text.find('{').unwrap(), text.find("tools/call").unwrap());
     let winner = ["> tools/call", "< result"];
     let loser = ["> tools/call ambiguous"];
     for (name, first, second, wanted) in
         [("first real", &real, &fake, &winner[..]), ("last real", &fake, &real, &loser[..])]
     {
         // Where the pair of copies begins and ends, and whether it waits for what comes before.
+        // A losing copy of something that was read already is read from its start only.
         for (from, to, buffered) in [
             (0, real.len(), false),
+            (body, real.len(), false),
+            (body, real.len(), true),
+            (body - 30, real.len(), true),
+            (body + 9, real.len(), true),
             (method - 5, method + 20, true),
-            (method - 5, real.len(), true),
-            (method - 5, real.len(), false),
+            (method + 3, method + 8, true),
         ] {
             let mut talk = Talk::open();
             let seq = talk.next[0];
