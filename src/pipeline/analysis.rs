@@ -288,7 +288,7 @@ pub(super) fn contact(
     let known = server.clients.get(&client);
     let judgement = judge(policy, server, client, address.ip, at);
     Contact {
-        key: shown(key),
+        key: shown_key(key),
         host: key.host.clone(),
         port: key.port,
         path: key.path.clone(),
@@ -390,7 +390,7 @@ impl Hasher for Fnv {
 /// A server's key as it is printed: what looks like a secret in its path is masked. Verdicts are
 /// made on the key itself.
 #[must_use]
-pub(crate) fn shown(key: &ServerKey) -> String {
+pub(crate) fn shown_key(key: &ServerKey) -> String {
     /// Nothing shorter is taken for a secret.
     const SHORTEST_SECRET: usize = 16;
     let text = key.to_string();

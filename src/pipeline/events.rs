@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::analysis::{self, Policy, shown};
+use super::analysis::{self, Policy, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Server, Transport};
@@ -38,7 +38,7 @@ pub(super) fn message(
         packet: names.name(packet).as_ref().map(Packet::from),
         source: request.client.into(),
         destination: request.server.into(),
-        server: ServerKey { key: shown(&server.key) },
+        server: ServerKey { key: shown_key(&server.key) },
         mcp: McpMessage {
             direction: *direction,
             kind: message.kind,
@@ -93,7 +93,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         reason,
         approval: approval.map(ApprovalRef::from),
         server: ServerInfo {
-            key: shown(key),
+            key: shown_key(key),
             address: key.host.clone(),
             domain: is_name.then(|| key.host.clone()),
             ip: first.map(|endpoint| endpoint.ip),
