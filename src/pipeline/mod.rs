@@ -10,8 +10,12 @@ mod analysis;
 mod events;
 mod read;
 mod recognise;
+#[cfg(test)]
+mod samples;
 mod shard;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::fmt;
