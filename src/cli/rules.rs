@@ -47,9 +47,7 @@ fn check(paths: &[std::path::PathBuf]) -> Result<Exit, Failure> {
     print(&report.to_string())?;
     if let Some(set) = set {
         let (files, rules) = (sources.len(), set.rules().len());
-        print(&format!(
-            "{files} files checked: {rules} rules with their inline tests, and lists\n"
-        ))?;
+        print(&format!("files read: {files}; rules tested: {rules}\n"))?;
     }
     Ok(if report.has_errors() { Exit::Usage } else { Exit::Clean })
 }

@@ -6,8 +6,6 @@
 mod credentials;
 mod sentinel;
 mod target;
-#[cfg(test)]
-mod tests;
 
 use std::net::IpAddr;
 

@@ -10,6 +10,8 @@ pub mod jcs;
 pub mod json;
 pub mod jsonrpc;
 pub mod methods;
+#[cfg(test)]
+mod samples;
 mod tap;
 
 use std::net::IpAddr;

@@ -73,7 +73,11 @@ pub(super) fn fields(headers: &Headers<'_>) -> Vec<Field> {
         let value = if is_secret { "<masked>".to_owned() } else { bounded_to(value, max) };
         Field { name, value }
     };
-    headers.iter().take(MAX_FIELDS).map(field).collect()
+    // Those of MCP are kept wherever they stand.
+    let is_mcp = |name: &[u8]| name.get(..4).is_some_and(|s| s.eq_ignore_ascii_case(b"mcp-"));
+    let kept = headers.iter().enumerate();
+    let kept = kept.filter(|(index, (name, _))| *index < MAX_FIELDS || is_mcp(name));
+    kept.map(|(_, pair)| field(pair)).take(2 * MAX_FIELDS).collect()
 }
 
 fn is_credential_key(key: &str) -> bool {

@@ -267,27 +267,4 @@ fn agree(a: &str, b: &str) -> bool {
 const MAX_KEPT_BYTES: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revisions_are_dates_of_this_century() {
-        for text in ["2024-11-05", "2026-07-28"] {
-            assert!(is_revision(text), "{text}");
-        }
-        for text in ["", "1", "2024-11-5", "1999-01-01", "2024/11/05", "2024-11-05 ", "20240-1-05"]
-        {
-            assert!(!is_revision(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn paths_by_convention() {
-        for path in ["/mcp", "/mcp/", "/api/mcp", "/sse", "/v1/sse", "/messages/", "/message"] {
-            assert!(is_mcp_path(path), "{path}");
-        }
-        for path in ["/", "/mcpx", "/assets", "/mcp/status", "/tools/call"] {
-            assert!(!is_mcp_path(path), "{path}");
-        }
-    }
-}
+mod tests;

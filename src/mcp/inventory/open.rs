@@ -160,13 +160,16 @@ impl Inventory {
     }
 
     /// A response whose request the capture does not have names no host and no path: it counts
-    /// for the MCP server that was last used at its address, if there is one.
+    /// for the server that was last asked something at its address, if there is one.
     fn known_at(&mut self, request: &RequestInfo) -> Option<usize> {
         if request.seen {
             return None;
         }
         let index = self.records.current(*self.by_endpoint.get(&request.server)?)?;
-        self.records.get(index).is_some_and(Server::is_mcp).then_some(index)
+        let was_asked = |server: &Server| {
+            server.is_mcp() || server.methods.first().is_some_and(|methods| !methods.is_empty())
+        };
+        self.records.get(index).is_some_and(was_asked).then_some(index)
     }
 
     pub(super) fn remember_session(&mut self, index: usize, session: Option<SecretHash>) {

@@ -43,7 +43,7 @@ fn shipped_rules_pass_with_their_inline_tests() {
         let run = run_in(root(), args);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
         assert!(run.stdout.starts_with("0 errors, 0 warnings\n"), "{}", run.stdout);
-        assert!(run.stdout.contains(" rules with their inline tests"), "{}", run.stdout);
+        assert!(run.stdout.contains("; rules tested: "), "{}", run.stdout);
     }
 }
 
@@ -54,7 +54,7 @@ fn a_good_rule_passes_and_runs() {
     std::fs::write(folder.path().join("mine/deep/own.yaml"), OWN).unwrap();
     let check = run_in(folder.path(), &["rules", "check", "mine"]);
     assert_eq!(check.code, 0, "{}", check.stdout);
-    assert!(check.stdout.contains("1 files checked: 1 rules"), "{}", check.stdout);
+    assert!(check.stdout.contains("files read: 1; rules tested: 1\n"), "{}", check.stdout);
     let replay = |args: &[&str]| {
         run_in(folder.path(), &[&["replay", NAME, "--json", "--no-files"][..], args].concat())
     };
@@ -77,8 +77,8 @@ fn a_good_rule_passes_and_runs() {
 #[test]
 fn the_window_and_group_of_a_rule_are_kept() {
     let folder = folder(&[NAME]);
-    let write = |by: &str| {
-        let text = OWN.replace("tests:\n", &format!("group: {{by: {by}, for: 1h}}\ntests:\n"));
+    let write = |group: &str| {
+        let text = OWN.replace("tests:\n", &format!("group: {group}\ntests:\n"));
         std::fs::write(folder.path().join("own.yaml"), text).unwrap();
     };
     let run = || {
@@ -91,11 +91,11 @@ fn the_window_and_group_of_a_rule_are_kept() {
             .map(|finding| finding["event"]["count"].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
-    write("[server.key]");
+    write("{for: 1h}");
     let by_server = run();
-    write("[server.key, mcp.name]");
-    let by_tool = run();
     assert_eq!(by_server.len(), 1);
+    write("{by: [mcp.name], for: 1h}");
+    let by_tool = run();
     assert!(by_tool.len() > 1, "{by_tool:?}");
     assert_eq!(by_server[0], by_tool.iter().sum::<u64>());
 }

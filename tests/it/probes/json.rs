@@ -221,9 +221,10 @@ fn brotli(text: &str) -> Vec<u8> {
     out
 }
 
-type Encode = fn(&str) -> Vec<u8>;
+/// A content coding and its encoder.
+type Coding = (&'static str, fn(&str) -> Vec<u8>);
 
-const CODINGS: [(&str, Encode); 5] = [
+const CODINGS: [Coding; 5] = [
     ("gzip", gzip),
     ("deflate", zlib),
     ("deflate", raw_deflate),

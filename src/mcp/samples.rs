@@ -1,0 +1,185 @@
+//! Dialogues as text, played to a [`Tap`] as the layers below would.
+//!
+//! Each line names an exchange by a letter, which has a flow of its own:
+//!
+//! ```text
+//! a> POST /mcp | accept: text/event-stream    the request head, then
+//! a> {"jsonrpc": "2.0"}                       lines of its body
+//! a< 200 | content-type: application/json     the response head, then
+//! a< {"jsonrpc": "2.0"}                       lines of its body
+//! a<< 200                                     a response head before the request is over
+//! a. or a!                                    the response is over, or the flow; the next `a>`
+//!                                             begins another exchange of the flow
+//! a>~ 10 or a<~ 10                            so many bytes are missing
+//! a@ 10.0.0.9                                 the client's address, before anything else
+//! a? POST /mcp | …                            the same as `a>`, in a losing overlap copy
+//! wait 30                                     seconds that pass
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::{FlowState, Tap, TapLimits};
+use crate::exchange::{
+    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
+    Scheme, Version, Visibility,
+};
+use crate::flow::At;
+use crate::net::Endpoint;
+use crate::observation::Observation;
+use crate::secret::SecretHasher;
+use crate::time::Timestamp;
+
+/// A head as text: its first line, and `name: value` fields after ` | ` each.
+pub(super) struct Head {
+    pub(super) first: String,
+    bytes: Vec<u8>,
+    spans: Vec<HeaderSpan>,
+}
+
+impl Head {
+    pub(super) fn new(text: &str) -> Self {
+        let mut parts = text.split(" | ");
+        let first = parts.next().unwrap().to_owned();
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for part in parts {
+            let (name, value) = part.split_once(':').unwrap();
+            let mut append = |text: &str| {
+                let start = u32::try_from(bytes.len()).unwrap();
+                bytes.extend_from_slice(text.as_bytes());
+                (start, u32::try_from(bytes.len()).unwrap())
+            };
+            let (name_start, name_end) = append(name);
+            let (value_start, value_end) = append(value.trim());
+            spans.push(HeaderSpan { name_start, name_end, value_start, value_end });
+        }
+        Self { first, bytes, spans }
+    }
+
+    pub(super) fn headers(&self) -> Headers<'_> {
+        Headers { bytes: &self.bytes, spans: &self.spans }
+    }
+
+    pub(super) fn request(&self) -> RequestHead<'_> {
+        let (method, target) = self.first.split_once(' ').unwrap();
+        RequestHead {
+            method: method.as_bytes(),
+            target: target.as_bytes(),
+            version: Version::Http11,
+            headers: self.headers(),
+        }
+    }
+
+    pub(super) fn response(&self) -> ResponseHead<'_> {
+        let status = self.first.trim().parse().unwrap();
+        ResponseHead { status, version: Version::Http11, headers: self.headers() }
+    }
+}
+
+/// How far an exchange is.
+#[derive(Default)]
+struct Talk {
+    state: FlowState,
+    number: u32,
+    client: Option<Endpoint>,
+    requested: bool,
+    request_ended: bool,
+    answered: bool,
+}
+
+/// A tap and what it is told.
+pub(super) struct Stage {
+    pub(super) tap: Tap,
+    talks: BTreeMap<char, Talk>,
+    packet: u64,
+    nanos: i64,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        let tap = Tap::new(TapLimits::default(), SecretHasher::default());
+        Self { tap, talks: BTreeMap::new(), packet: 0, nanos: 0 }
+    }
+}
+
+/// The context of an event in a flow.
+pub(super) fn context(flow: u64, at: At) -> Context<'static> {
+    Context {
+        flow,
+        client: Endpoint::new("10.0.0.1".parse().unwrap(), 40_000),
+        server: Endpoint::new("10.0.0.2".parse().unwrap(), 80),
+        scheme: Scheme::Http,
+        tunnel: None,
+        visibility: Visibility::Body,
+        at,
+    }
+}
+
+impl Stage {
+    pub(super) fn now(&self) -> At {
+        At { packet: self.packet, time: Timestamp::from_nanos(self.nanos) }
+    }
+
+    /// Plays a dialogue; answers with what was observed.
+    pub(super) fn play(&mut self, dialogue: &str) -> Vec<Observation> {
+        let lines = dialogue.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.for_each(|line| self.line(line));
+        std::mem::take(self.tap.observations())
+    }
+
+    fn line(&mut self, line: &str) {
+        self.packet += 1;
+        self.nanos += 1_000_000;
+        if let Some(seconds) = line.strip_prefix("wait ") {
+            self.nanos += seconds.parse::<i64>().unwrap() * 1_000_000_000;
+            return;
+        }
+        let name = line.chars().next().unwrap();
+        let (verb, rest) = line[1..].split_once(' ').unwrap_or((&line[1..], ""));
+        let mut context = context(u64::from(u32::from(name)), self.now());
+        let talk = self.talks.entry(name).or_default();
+        context.client = talk.client.unwrap_or(context.client);
+        let body = format!("{rest}\n");
+        let mut events: Vec<ExchangeEvent<'_>> = Vec::new();
+        let head;
+        let end_request = |talk: &mut Talk| {
+            let goes_on = verb == "<<" || talk.request_ended;
+            let open = talk.requested && !goes_on;
+            talk.request_ended |= open;
+            open.then_some(ExchangeEvent::RequestEnd(End::Complete))
+        };
+        match verb {
+            "@" => talk.client = Some(Endpoint::new(rest.parse().unwrap(), 40_000)),
+            ">" | "?" if !std::mem::replace(&mut talk.requested, true) => {
+                head = Head::new(rest);
+                events.push(ExchangeEvent::RequestHead(head.request()));
+            }
+            ">" | "?" => events.push(ExchangeEvent::RequestBody(body.as_bytes())),
+            ">~" => events.push(ExchangeEvent::RequestGap(rest.parse().unwrap())),
+            "<~" => events.push(ExchangeEvent::ResponseGap(rest.parse().unwrap())),
+            "<" | "<<" if !std::mem::replace(&mut talk.answered, true) => {
+                events.extend(end_request(talk).filter(|_| verb == "<"));
+                head = Head::new(rest);
+                events.push(ExchangeEvent::ResponseHead(head.response()));
+            }
+            "<" => events.push(ExchangeEvent::ResponseBody(body.as_bytes())),
+            "." => {
+                events.extend(end_request(talk));
+                events.push(ExchangeEvent::ResponseEnd(End::Complete));
+            }
+            "!" => events.push(ExchangeEvent::Aborted),
+            _ => panic!("{line}"),
+        }
+        let number = talk.number;
+        if matches!(verb, "." | "!") {
+            (talk.requested, talk.request_ended, talk.answered) = (false, false, false);
+            talk.number += 1;
+        }
+        for event in events {
+            if verb == "?" {
+                self.tap.ambiguous(&context, &mut talk.state, event);
+            } else {
+                self.tap.event(&context, &mut talk.state, number, event);
+            }
+        }
+    }
+}
