@@ -60,7 +60,7 @@ fn now() -> Timestamp {
 
 fn draft_of(server: &Server) -> DraftServer {
     DraftServer {
-        key: server.key.to_string(),
+        key: pipeline::shown_key(&server.key),
         name: server.software.iter().map(|software| mask(&software.name)).find(|n| !n.is_empty()),
         evidence: server.evidence,
         addresses: server.endpoints.iter().map(|endpoint| endpoint.ip).collect(),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::analysis::{self, Policy};
+use super::analysis::{self, Policy, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Server, Transport};
 use crate::mcp::methods;
 use crate::net::Endpoint;
-use crate::observation::{DefinitionKind, Event, Observation, Software};
+use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
 use crate::sinks::event::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, McpMessage, MessageEvent,
     Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey,
@@ -38,7 +38,7 @@ pub(super) fn message(
         packet: names.name(packet).as_ref().map(Packet::from),
         source: request.client.into(),
         destination: request.server.into(),
-        server: ServerKey { key: server.key.to_string() },
+        server: ServerKey { key: shown_key(&server.key) },
         mcp: McpMessage {
             direction: *direction,
             kind: message.kind,
@@ -46,7 +46,7 @@ pub(super) fn message(
                 .method
                 .as_deref()
                 .map(|method| if known { method.to_owned() } else { shown(method) }),
-            id: message.id.clone(),
+            id: message.id.as_ref().map(masked_id),
             name: message.name.as_deref().map(shown),
             uri: message.uri.as_deref().map(mask),
             protocol_version: message
@@ -93,15 +93,15 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         reason,
         approval: approval.map(ApprovalRef::from),
         server: ServerInfo {
-            key: key.to_string(),
+            key: shown_key(key),
             address: key.host.clone(),
             domain: is_name.then(|| key.host.clone()),
             ip: first.map(|endpoint| endpoint.ip),
             port: key.port,
-            path: key.path.clone(),
+            path: mask(&key.path),
             endpoints: endpoints.iter().copied().collect(),
             software: server.software.iter().map(software).collect(),
-            aliases: server.aliases.iter().cloned().collect(),
+            aliases: server.aliases.iter().map(|path| mask(path)).collect(),
             via_proxy: server.via_proxy,
             catalogued: policy.catalog.vendor(&key.host),
         },
@@ -125,6 +125,11 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         refused_attempts: server.refused,
         anomalies: server.anomalies.clone(),
     }
+}
+
+/// Ids are chosen by the peers, so they can be anything.
+fn masked_id(id: &MessageId) -> MessageId {
+    MessageId(shown(&id.0))
 }
 
 /// Shorter names hold no credential that masking knows.

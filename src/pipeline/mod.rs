@@ -10,13 +10,18 @@ mod analysis;
 mod events;
 mod read;
 mod recognise;
+#[cfg(test)]
+mod samples;
 mod shard;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::fmt;
 use std::num::NonZero;
 
+pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
 pub use events::server as server_event;
 pub use read::{Progress, Trouble};

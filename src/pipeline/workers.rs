@@ -85,9 +85,14 @@ pub(super) struct Workers {
     total: u64,
     segments: usize,
     bytes: usize,
+    /// [`ROUND_SEGMENTS`]; less in tests.
+    max_segments: usize,
     under_way: usize,
     caused: Vec<Caused>,
 }
+
+/// What a thread does with a batch.
+type Process = fn(&mut [Shard], &Batch) -> Vec<Caused>;
 
 impl Workers {
     /// Shards on `threads` threads; 1 means on the caller's.
@@ -98,6 +103,15 @@ impl Workers {
         limits: &Limits,
         hasher: &SecretHasher,
         threads: usize,
+    ) -> std::io::Result<Self> {
+        Self::with_process(limits, hasher, threads, process)
+    }
+
+    fn with_process(
+        limits: &Limits,
+        hasher: &SecretHasher,
+        threads: usize,
+        process: Process,
     ) -> std::io::Result<Self> {
         let shards = (0_u8..).take(SHARDS);
         let shards = shards.map(|number| Shard::new(number, limits, hasher.clone()));
@@ -113,7 +127,7 @@ impl Workers {
                 }
             }
             for (number, own) in own.into_iter().enumerate() {
-                workers.push(Worker::spawn(own, number)?);
+                workers.push(Worker::spawn(own, number, process)?);
             }
         }
         Ok(Self {
@@ -123,6 +137,7 @@ impl Workers {
             total: 0,
             segments: 0,
             bytes: 0,
+            max_segments: ROUND_SEGMENTS,
             under_way: 0,
             caused: Vec::new(),
         })
@@ -151,7 +166,7 @@ impl Workers {
         }
         self.segments += 1;
         self.bytes += segment.payload.len();
-        if self.segments >= ROUND_SEGMENTS || self.bytes >= ROUND_BYTES {
+        if self.segments >= self.max_segments || self.bytes >= ROUND_BYTES {
             self.dispatch(false, out);
         }
     }
@@ -229,7 +244,7 @@ impl Workers {
 }
 
 impl Worker {
-    fn spawn(mut shards: Vec<Shard>, number: usize) -> std::io::Result<Self> {
+    fn spawn(mut shards: Vec<Shard>, number: usize, process: Process) -> std::io::Result<Self> {
         let (input, batches) = sync_channel::<Batch>(ROUNDS_AHEAD);
         let (done, output) = sync_channel::<Done>(ROUNDS_AHEAD);
         let work = move || {
@@ -269,4 +284,84 @@ fn process(shards: &mut [Shard], batch: &Batch) -> Vec<Caused> {
         }
     }
     caused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Capture, decoded};
+    use super::*;
+
+    /// Everything that comes out, in order, and the segments that all shards counted.
+    fn run(capture: &Capture, threads: usize, max_segments: usize) -> (Vec<String>, u64) {
+        let mut workers =
+            Workers::new(&Limits::default(), &SecretHasher::default(), threads).unwrap();
+        workers.max_segments = max_segments;
+        let mut out = Vec::new();
+        decoded(capture, |segment| workers.push(segment, &mut out));
+        workers.finish(&mut out);
+        let shards = workers.into_shards().unwrap();
+        assert_eq!(shards.len(), SHARDS);
+        let segments = shards.iter().map(|shard| shard.flow().segments).sum();
+        (out.iter().map(|caused| format!("{caused:?}")).collect(), segments)
+    }
+
+    #[test]
+    fn any_number_of_threads_and_rounds_gives_the_same_in_the_same_order() {
+        let capture = Capture::of_calls(120);
+        let (alone, segments) = run(&capture, 1, ROUND_SEGMENTS);
+        assert_eq!(segments, capture.packets() as u64);
+        // Two messages, the response's head and its end.
+        assert_eq!(alone.len(), 120 * 4);
+        for threads in 2..=SHARDS + 1 {
+            for max_segments in [1, 97, ROUND_SEGMENTS] {
+                let together = run(&capture, threads, max_segments);
+                assert_eq!(together, (alone.clone(), segments), "{threads} {max_segments}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_out_is_in_order_of_the_packets_that_caused_it() {
+        let capture = Capture::of_calls(40);
+        let mut workers = Workers::new(&Limits::default(), &SecretHasher::default(), 3).unwrap();
+        workers.max_segments = 16;
+        let mut out = Vec::new();
+        decoded(&capture, |segment| workers.push(segment, &mut out));
+        workers.finish(&mut out);
+        assert!(out.is_sorted_by_key(|caused| caused.by));
+        assert!(out.iter().all(|caused| caused.observation.at.packet <= caused.by.0));
+    }
+
+    #[test]
+    fn flows_go_on_after_a_finish_in_the_middle_as_new_ones() {
+        let capture = Capture::of_calls(8);
+        for threads in [1, 4] {
+            let mut workers =
+                Workers::new(&Limits::default(), &SecretHasher::default(), threads).unwrap();
+            let mut out = Vec::new();
+            for _ in 0..2 {
+                decoded(&capture, |segment| workers.push(segment, &mut out));
+                workers.finish(&mut out);
+            }
+            assert_eq!(out.len(), 2 * 8 * 4, "{threads}");
+            let shards = workers.into_shards().unwrap();
+            assert_eq!(shards.iter().map(|shard| shard.flow().opened).sum::<u64>(), 16);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_is_reported_and_holds_nobody_up() {
+        fn panic_at_work(_: &mut [Shard], batch: &Batch) -> Vec<Caused> {
+            assert!(batch.work.is_empty(), "a bug, for the test");
+            Vec::new()
+        }
+        let (limits, hasher) = (Limits::default(), SecretHasher::default());
+        let mut workers = Workers::with_process(&limits, &hasher, 2, panic_at_work).unwrap();
+        workers.max_segments = 4;
+        let mut out = Vec::new();
+        decoded(&Capture::of_calls(20), |segment| workers.push(segment, &mut out));
+        workers.finish(&mut out);
+        assert!(out.is_empty());
+        assert_eq!(workers.into_shards().unwrap_err(), WorkerPanicked);
+    }
 }

@@ -221,10 +221,9 @@ fn brotli(text: &str) -> Vec<u8> {
     out
 }
 
-/// A content coding and its encoder.
-type Coding = (&'static str, fn(&str) -> Vec<u8>);
+type Encode = fn(&str) -> Vec<u8>;
 
-const CODINGS: [Coding; 5] = [
+const CODINGS: [(&str, Encode); 5] = [
     ("gzip", gzip),
     ("deflate", zlib),
     ("deflate", raw_deflate),
