@@ -55,6 +55,7 @@ pub fn fuzz(data: &[u8]) {
         scope: Scope(0),
         opened: Timestamp::EPOCH,
         midstream: first & 1 == 1,
+        shed_bytes: 0,
     };
     let at = At { packet: 0, time: Timestamp::EPOCH };
     let mut layer = Layer::new(Limits::default(), Checker::default());
