@@ -37,7 +37,7 @@ struct Case {
     name: &'static str,
     profile: Profile,
     megabytes: f64,
-    /// Highest ratio to tcpdump's CPU time, and most megabytes, that are promised.
+    /// Highest ratio to tcpdump's CPU time, and most megabytes, that are aimed at.
     target: (f64, f64),
 }
 
@@ -145,7 +145,7 @@ fn children_cpu_seconds() -> f64 {
 }
 
 fn report(measured: &[(&Case, (Cost, Cost, f64))], guard: bool) -> ExitCode {
-    println!("capture  tcpdump CPU  shadowtap CPU  ratio (promised)  peak MB (promised)  baseline");
+    println!("capture  tcpdump CPU  shadowtap CPU  ratio (target)    peak MB (target)    baseline");
     let baseline_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/baseline.json");
     let baseline = std::fs::read_to_string(&baseline_file).unwrap_or_default();
     let mut next = String::from("{\n");
