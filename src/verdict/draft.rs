@@ -141,7 +141,12 @@ fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
 
 /// Control and invisible characters replaced, so that the text stays on its line.
 fn printable(text: &str) -> String {
-    let safe = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    // YAML 1.2 section 5.1 leaves out controls and noncharacters.
+    let safe = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+            && u32::from(c) & 0xfffe != 0xfffe
+    };
     text.chars().map(|c| if safe(c) { c } else { '\u{fffd}' }).collect()
 }
 
