@@ -11,7 +11,7 @@ pub mod json;
 pub mod jsonrpc;
 pub mod methods;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod tap;
 
 use std::net::IpAddr;

@@ -30,14 +30,14 @@ use crate::secret::SecretHasher;
 use crate::time::Timestamp;
 
 /// A head as text: its first line, and `name: value` fields after ` | ` each.
-pub(super) struct Head {
-    pub(super) first: String,
+pub(crate) struct Head {
+    pub(crate) first: String,
     bytes: Vec<u8>,
     spans: Vec<HeaderSpan>,
 }
 
 impl Head {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut parts = text.split(" | ");
         let first = parts.next().unwrap().to_owned();
         let (mut bytes, mut spans) = (Vec::new(), Vec::new());
@@ -55,11 +55,11 @@ impl Head {
         Self { first, bytes, spans }
     }
 
-    pub(super) fn headers(&self) -> Headers<'_> {
+    pub(crate) fn headers(&self) -> Headers<'_> {
         Headers { bytes: &self.bytes, spans: &self.spans }
     }
 
-    pub(super) fn request(&self) -> RequestHead<'_> {
+    pub(crate) fn request(&self) -> RequestHead<'_> {
         let (method, target) = self.first.split_once(' ').unwrap();
         RequestHead {
             method: method.as_bytes(),
@@ -69,7 +69,7 @@ impl Head {
         }
     }
 
-    pub(super) fn response(&self) -> ResponseHead<'_> {
+    pub(crate) fn response(&self) -> ResponseHead<'_> {
         let status = self.first.trim().parse().unwrap();
         ResponseHead { status, version: Version::Http11, headers: self.headers() }
     }
@@ -87,8 +87,8 @@ struct Talk {
 }
 
 /// A tap and what it is told.
-pub(super) struct Stage {
-    pub(super) tap: Tap,
+pub(crate) struct Stage {
+    pub(crate) tap: Tap,
     talks: BTreeMap<char, Talk>,
     packet: u64,
     nanos: i64,
@@ -102,7 +102,7 @@ impl Default for Stage {
 }
 
 /// The context of an event in a flow.
-pub(super) fn context(flow: u64, at: At) -> Context<'static> {
+pub(crate) fn context(flow: u64, at: At) -> Context<'static> {
     Context {
         flow,
         client: Endpoint::new("10.0.0.1".parse().unwrap(), 40_000),
@@ -115,12 +115,12 @@ pub(super) fn context(flow: u64, at: At) -> Context<'static> {
 }
 
 impl Stage {
-    pub(super) fn now(&self) -> At {
+    pub(crate) fn now(&self) -> At {
         At { packet: self.packet, time: Timestamp::from_nanos(self.nanos) }
     }
 
     /// Plays a dialogue; answers with what was observed.
-    pub(super) fn play(&mut self, dialogue: &str) -> Vec<Observation> {
+    pub(crate) fn play(&mut self, dialogue: &str) -> Vec<Observation> {
         let lines = dialogue.lines().map(str::trim).filter(|line| !line.is_empty());
         lines.for_each(|line| self.line(line));
         std::mem::take(self.tap.observations())

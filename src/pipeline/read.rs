@@ -121,7 +121,7 @@ impl PacketNames for Names {
 }
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes read of the inputs.
     pub bytes: u64,
@@ -288,7 +288,141 @@ fn first_time(input: &Input, limits: &capture::Limits) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::super::samples::{Capture, SECOND, Say, call};
+    use super::super::shard;
     use super::*;
+    use crate::decode;
+    use crate::observation::Event;
+    use crate::secret::SecretHasher;
+
+    fn reader(threads: usize) -> Reader {
+        let workers =
+            Workers::new(&shard::Limits::default(), &SecretHasher::default(), threads).unwrap();
+        let decoder = Decoder::new(decode::Limits::default());
+        Reader::new(capture::Limits::default(), decoder, workers)
+    }
+
+    /// What reading captures one after the other gives: messages as method (or kind) and whether
+    /// partial, and the flows opened.
+    fn read(files: &[Vec<u8>], threads: usize) -> (Vec<(String, bool)>, u64) {
+        let folder = TempDir::new().unwrap();
+        let mut reader = reader(threads);
+        let mut all = Vec::new();
+        for (number, bytes) in files.iter().enumerate() {
+            let path = folder.path().join(format!("{number}.pcap"));
+            std::fs::write(&path, bytes).unwrap();
+            reader.read(&Input::file(path), &mut |_, _, caused| all.append(caused));
+        }
+        reader.finish(&mut all);
+        let (_, _, troubles, _, workers) = reader.into_parts();
+        assert!(troubles.is_empty(), "{troubles:?}");
+        let shards = workers.into_shards().unwrap();
+        let opened = shards.iter().map(|shard| shard.flow().opened).sum();
+        let messages = all.into_iter().filter_map(|caused| match caused.observation.event {
+            Event::Message { message, .. } => {
+                let kind = format!("{:?}", message.kind);
+                Some((message.method.clone().unwrap_or(kind), message.partial))
+            }
+            _ => None,
+        });
+        (messages.collect(), opened)
+    }
+
+    /// A call in three segments, at one second each.
+    fn slow_call() -> Capture {
+        let [request, response] = call(1);
+        let (head, body) = request.split_at(request.len() - 1);
+        let mut capture = Capture::default();
+        let says = [Say::Client(head), Say::Client(body), Say::Server(&response)];
+        capture.converse(1, 100 * SECOND, SECOND, &says);
+        capture
+    }
+
+    #[test]
+    fn rotated_captures_are_one() {
+        let capture = slow_call();
+        let whole = vec![("tools/list".to_owned(), false), ("Result".to_owned(), false)];
+        for cut in 0..=capture.packets() {
+            // Clocks of rotated files may step back a little.
+            for shift in [0, -SECOND] {
+                let files = [
+                    capture.part(0..cut, 0).pcap(),
+                    capture.part(cut..capture.packets(), shift).pcap(),
+                ];
+                for threads in [1, 3] {
+                    assert_eq!(read(&files, threads), (whole.clone(), 1), "{cut} {shift}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn captures_that_overlap_are_not_one() {
+        let capture = slow_call();
+        // The second begins ten seconds before the first ends, inside the request.
+        let files = [capture.part(0..4, 0).pcap(), capture.part(4..9, -10 * SECOND).pcap()];
+        for threads in [1, 3] {
+            let (messages, opened) = read(&files, threads);
+            assert_eq!(messages[0], ("tools/list".to_owned(), true));
+            assert_eq!(messages.last().unwrap(), &("Result".to_owned(), false));
+            assert_eq!(opened, 2);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_input_is_told_and_the_rest_is_read() {
+        let folder = TempDir::new().unwrap();
+        let path = |name: &str| -> PathBuf { folder.path().join(name) };
+        let whole = Capture::of_calls(2);
+        let mut cut = whole.pcap();
+        cut.truncate(cut.len() - 5);
+        std::fs::write(path("cut.pcap"), &cut).unwrap();
+        std::fs::write(path("none.pcap"), b"no capture").unwrap();
+        let mut reader = reader(1);
+        let mut progress = Progress::default();
+        for name in ["missing.pcap", "none.pcap", "cut.pcap"] {
+            let input = Input::file(path(name));
+            reader.read(&input, &mut |_, now, _| progress = now);
+        }
+        let last = reader.finish(&mut Vec::new());
+        let (counters, _, troubles, names, _) = reader.into_parts();
+        let read = whole.packets() as u64 - 1;
+        assert_eq!((counters.captures, counters.packets, counters.segments), (1, read, read));
+        assert_eq!(progress, Progress { bytes: cut.len() as u64, packets: read });
+        assert_eq!(last.packet, read - 1);
+        assert!(matches!(
+            troubles.as_slice(),
+            [Trouble::Unopened(_), Trouble::Unopened(_), Trouble::Damaged { .. }]
+        ));
+        assert!(troubles[2].to_string().contains("cut.pcap: "), "{}", troubles[2]);
+        let files: Vec<_> = names.files(read).collect();
+        assert_eq!(files.len(), 1);
+        assert_eq!((files[0].1, files[0].2), (read, counters.bytes));
+        let (first, end) = counters.times.unwrap();
+        assert!(first < end);
+        assert_eq!(counters.links.values().sum::<u64>(), read);
+    }
+
+    #[test]
+    fn captures_are_put_in_order_of_their_first_packets() {
+        let folder = TempDir::new().unwrap();
+        let capture = Capture::of_calls(1);
+        let mut inputs = Vec::new();
+        for (name, shift) in [("c", 30), ("a", 20), ("b", 10)] {
+            let path = folder.path().join(name);
+            let file = capture.part(0..capture.packets(), shift * SECOND).pcap();
+            std::fs::write(&path, file).unwrap();
+            inputs.push(Input::file(path));
+        }
+        inputs.insert(1, Input::file(folder.path().join("missing")));
+        let sorted = in_order(inputs, &capture::Limits::default());
+        let name = |input: &Input| input.path().unwrap().file_name().unwrap().to_owned();
+        assert_eq!(sorted.iter().map(name).collect::<Vec<_>>(), ["b", "a", "c", "missing"]);
+    }
 
     #[test]
     fn packets_are_numbered_per_file_from_one() {

@@ -151,3 +151,62 @@ fn serialised(counters: &impl serde::Serialize) -> BTreeMap<String, u64> {
 fn add(counters: &mut BTreeMap<String, u64>, stage: &str, more: BTreeMap<String, u64>) {
     counters.extend(more.into_iter().map(|(name, count)| (format!("{stage}.{name}"), count)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::Skipped;
+    use super::*;
+    use crate::decode::{Header, Skip};
+
+    #[test]
+    fn what_could_not_be_read_adds_up() {
+        let mut read = read::Counters { packets: 10, truncated_packets: 1, ..Default::default() };
+        let cut = Skipped { packets: 2, bytes: 40 };
+        read.skipped.insert(Skip::Truncated(Header::Tcp), cut);
+        read.skipped.insert(Skip::Malformed(Header::Tcp), Skipped { packets: 1, bytes: 7 });
+        read.skipped.insert(Skip::LinkType(250), Skipped { packets: 3, bytes: 100 });
+        // Not for us, but nothing that was missed either.
+        read.skipped.insert(Skip::Arp, Skipped { packets: 1, bytes: 60 });
+        let flow = flow::Counters {
+            opened: 4,
+            payload_bytes: 1_000,
+            duplicate_bytes: 100,
+            gaps: 1,
+            gap_bytes: 50,
+            ..flow::Counters::default()
+        };
+        let mut app = crate::app::Counters::default();
+        app.tls.flows = 1;
+        app.tls.bytes = 200;
+        let found = coverage(&read, &flow, &app, 3, 5, 6, 7);
+        assert_eq!(found.payload_bytes, 900 + 50 + 147);
+        assert_eq!(found.readable_bytes, 900 - 200 - 3);
+        assert_eq!((found.undecodable_packets, found.malformed_packets), (3, 1));
+        assert_eq!((found.encrypted_flows, found.encrypted_bytes), (1, 200));
+        assert_eq!((found.lost_fragments, found.evictions, found.dropped_findings), (5, 6, 7));
+        assert_eq!((found.packets, found.flows, found.truncated_packets), (10, 4, 1));
+    }
+
+    #[test]
+    fn nothing_read_is_nothing_missed() {
+        let found = coverage(
+            &read::Counters::default(),
+            &flow::Counters::default(),
+            &crate::app::Counters::default(),
+            0,
+            0,
+            0,
+            0,
+        );
+        assert_eq!((found.payload_bytes, found.readable_bytes), (0, 0));
+    }
+
+    #[test]
+    fn nested_counters_are_named_by_their_paths() {
+        let mut app = crate::app::Counters { exchanges: 2, ..Default::default() };
+        app.http1.bytes = 9;
+        let found = serialised(&app);
+        assert_eq!(found["exchanges"], 2);
+        assert_eq!(found["http1.bytes"], 9);
+    }
+}

@@ -194,3 +194,36 @@ fn order_is_by_first_packet_rule_server_client() {
     ];
     assert_eq!(order, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
 }
+
+#[test]
+fn what_is_learnt_later_makes_a_finding_worse_and_is_not_counted() {
+    let mut findings = Findings::default();
+    let mut learn = |packet: u64, severity: Severity, evidence: Evidence| {
+        let draft = Draft { severity, evidence, ..draft(packet, 0) };
+        let hit = Hit {
+            rule: "SMCP-1001",
+            group: 0,
+            severity,
+            server_key: &draft.server_key,
+            client: draft.client,
+            evidence,
+            verdict: draft.verdict,
+            at: draft.at,
+            flow: draft.flow,
+        };
+        findings.revise(&hit, || draft.clone());
+        let open = &findings.open[0];
+        (open.finding.count, open.finding.severity, open.finding.evidence, open.packets.len())
+    };
+    assert_eq!(learn(0, Severity::Low, Evidence::Parsed), (1, Severity::Low, Evidence::Parsed, 1));
+    // Nothing new.
+    assert_eq!(learn(1, Severity::Low, Evidence::Parsed), (1, Severity::Low, Evidence::Parsed, 1));
+    assert_eq!(
+        learn(2, Severity::High, Evidence::Parsed),
+        (1, Severity::High, Evidence::Parsed, 2)
+    );
+    let best = (1, Severity::High, Evidence::Confirmed, 3);
+    assert_eq!(learn(3, Severity::Low, Evidence::Confirmed), best);
+    findings.record(draft(4, 1));
+    assert_eq!(findings.finish(&TwoFiles)[0].count, 2);
+}
