@@ -5,9 +5,22 @@
 //! one in `benches/baseline.json`; `BLESS=1` rewrites that file. `-- --generate DIR` only writes
 //! the captures. `SHADOWTAP_BENCH_SCALE=0.1` makes them a tenth of the size (and guards nothing).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    unreachable_pub,
+    missing_docs,
+    reason = "a measuring tool, run by hand"
+)]
+
 mod traffic;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -148,11 +161,11 @@ fn report(measured: &[(&Case, (Cost, Cost, f64))], guard: bool) -> ExitCode {
             case.target.0,
             own.peak_megabytes,
             case.target.1,
-            known.map_or("none".to_owned(), |known| format!("{known:.2}")),
+            known.map_or_else(|| "none".to_owned(), |known| format!("{known:.2}")),
         );
         worse |= known.is_some_and(|known| *ratio > known * TOLERANCE);
         let comma = if case.name == "short" { "" } else { "," };
-        let _ = writeln!(next, "  \"{}\": {ratio:.2}{comma}", case.name);
+        next += &format!("  \"{}\": {ratio:.2}{comma}\n", case.name);
     }
     next.push_str("}\n");
     if std::env::var_os("BLESS").is_some() {

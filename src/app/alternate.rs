@@ -71,14 +71,14 @@ impl<S: ExchangeSink> Turn<'_, S> {
             return;
         };
         self.close_alternate(chunk.side);
-        let (half, events) = match beginning {
-            Beginning::Message(half) => (half, None),
+        let (half, events, number) = match beginning {
+            Beginning::Message(half) => (half, None, None),
             Beginning::Here(half) => {
                 let events = half.in_body().then(|| half.carries_events());
-                (half, events)
+                (half, events, self.open_number(direction))
             }
             Beginning::Behind { events } => {
-                (Half::in_unknown_body(direction, events), Some(events))
+                (Half::in_unknown_body(direction, events), Some(events), None)
             }
         };
         let mut alternate = Box::new(Alternate {
@@ -91,7 +91,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
         });
         self.with_alternate(chunk.side, &mut alternate, |alternate, _, feed| {
             if let Some(events) = events {
-                alternate.set_interest(feed.stand_in_head(events));
+                alternate.set_interest(feed.continue_body(number, events));
             }
         });
         *state::at(&mut self.state.alternates, chunk.side) = Some(alternate);
@@ -122,6 +122,16 @@ impl<S: ExchangeSink> Turn<'_, S> {
         }
         let usable = offset == next && (half.in_body() || half.before_body());
         usable.then(|| Beginning::Here(half.clone()))
+    }
+
+    /// The exchange whose message is being read.
+    fn open_number(&self, direction: Direction) -> Option<u32> {
+        let pairing = &self.state.http.as_deref()?.pairing;
+        let open = match direction {
+            Direction::ToServer => pairing.request,
+            Direction::ToClient => pairing.response,
+        };
+        open.map(|open| open.number)
     }
 
     /// Bytes of a side, in order: an alternate parser that waits for them reads on.

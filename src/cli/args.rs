@@ -20,9 +20,10 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  clean
   1  findings at or above --fail-on
-  2  usage or configuration
-  3  damaged or unreadable input (what came before the damage is still reported)
-  4  coverage below --min-coverage";
+  2  usage, configuration, a path that is not there, or output that cannot be written
+  3  input that is damaged or no capture (what could be read of it is still reported)
+  4  coverage below --min-coverage
+Where several hold, 2 comes before 3, 3 before 4, and 4 before 1.";
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
@@ -62,15 +63,16 @@ pub struct Replay {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
+    /// Rules and catalog.
     #[command(flatten)]
     pub rules: RuleSource,
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "medium", value_parser = fail_on)]
     pub fail_on: FailOn,
-    /// Fail with exit code 4 if less than this share of the TCP payload could be read.
+    /// Fail with exit code 4 if less than this share of the TCP payload could be read (99 or 99%).
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub min_coverage: Option<f64>,
-    /// Folder for the NDJSON output.
+    /// Folder for the NDJSON output; files of an earlier run of the same captures are replaced.
     #[arg(long, value_name = "DIR", default_value = "findings")]
     pub out: PathBuf,
     /// Write no NDJSON files.
@@ -113,6 +115,7 @@ pub enum Rules {
     },
     /// List rules.
     List {
+        /// Rules to list.
         #[command(flatten)]
         source: RuleSource,
     },
@@ -120,6 +123,7 @@ pub enum Rules {
     Explain {
         /// Rule id, as SMCP-1001.
         id: String,
+        /// Rules to look in.
         #[command(flatten)]
         source: RuleSource,
     },
@@ -169,6 +173,16 @@ pub enum Report {
     Sarif(PathBuf),
     /// JUnit XML.
     Junit(PathBuf),
+}
+
+impl Report {
+    /// Where it goes.
+    #[must_use]
+    pub const fn file(&self) -> &PathBuf {
+        match self {
+            Self::Sarif(file) | Self::Junit(file) => file,
+        }
+    }
 }
 
 fn fail_on(text: &str) -> Result<FailOn, String> {

@@ -89,5 +89,12 @@ fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
 }
 
 fn cannot_read(file: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot read {}: {error}", file.display()))
+    use std::io::ErrorKind;
+    let hint = match error.kind() {
+        ErrorKind::NotFound => "; check the path",
+        ErrorKind::PermissionDenied => "; make it readable for this user",
+        ErrorKind::IsADirectory => "; name a file in it",
+        _ => "",
+    };
+    Failure::new(format!("cannot read {}: {error}{hint}", file.display()))
 }

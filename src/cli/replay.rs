@@ -1,7 +1,7 @@
 //! `shadowtap replay`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use crate::sinks::{Existing, RotatingFile, write_event, write_junit, write_sarif
 
 /// NDJSON files are closed and the next one begun at this size (64 MiB).
 const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Endings that the names of NDJSON files do without.
+const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     if args.keylog.is_some() {
@@ -35,6 +37,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     if let Some(threads) = args.threads {
         config.threads = usize::from(threads);
     }
+    reports_are_writable(&args.report, &inputs)?;
     let mut output = Output::open(args, &inputs)?;
     let outcome = pipeline::replay(&config, &policy, inputs, &mut output).map_err(Failure::new)?;
     output.bar.clear();
@@ -42,14 +45,36 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         complain(&format!("warning: {trouble}"));
     }
     let servers = servers(&policy, &outcome);
-    output.events(&servers, &outcome)?;
-    let (exit, reason) = verdict(args, &outcome);
+    let mut failures = Vec::new();
+    let mut written = output.events(&servers, &outcome).unwrap_or_else(|failure| {
+        failures.push(failure);
+        Vec::new()
+    });
     for report in &args.report {
-        write_report(report, &policy, &outcome, args.fail_on)?;
+        match write_report(report, &policy, &outcome, args.fail_on) {
+            Ok(()) => written.push(report.file().display().to_string()),
+            Err(failure) => failures.push(failure),
+        }
     }
+    // What could not be written must not take the rest with it: the run may have been long.
+    let (exit, reason) = match failures.first() {
+        Some(failure) => (Exit::Usage, failure.to_string()),
+        None => verdict(args, &outcome),
+    };
     if !args.json {
-        let notices = notices(&policy, &outcome);
-        print_report(args, &servers, &outcome, &notices, exit, &reason)?;
+        let report = Report {
+            servers: &servers,
+            findings: &outcome.findings,
+            stats: &outcome.stats,
+            notices: &notices(&policy, &outcome),
+            written: &written,
+            exit_code: exit.code(),
+            exit_reason: &reason,
+        };
+        print_report(&report, &args.color)?;
+    }
+    for failure in failures {
+        complain(&format!("error: {failure}"));
     }
     Ok(exit)
 }
@@ -106,8 +131,12 @@ impl Output {
         }
     }
 
-    /// What is known at the end: servers, findings, statistics.
-    fn events(mut self, servers: &[ServerEvent], outcome: &Outcome) -> Result<(), Failure> {
+    /// What is known at the end: servers, findings, statistics. Answers with the files written.
+    fn events(
+        mut self,
+        servers: &[ServerEvent],
+        outcome: &Outcome,
+    ) -> Result<Vec<String>, Failure> {
         for server in servers {
             self.write(&Event::Server(server));
         }
@@ -118,10 +147,14 @@ impl Output {
         if let Some(Err(error)) = self.stdout.as_mut().map(Write::flush) {
             self.lost_stdout(&error);
         }
-        if let Some(file) = self.file.take() {
-            file.finish().map_err(Failure::new)?;
+        let files = match self.file.take() {
+            Some(file) => file.finish().map_err(Failure::new)?,
+            None => Vec::new(),
+        };
+        match self.failed {
+            Some(failure) => Err(failure),
+            None => Ok(files.iter().map(|file| file.display().to_string()).collect()),
         }
-        self.failed.map_or(Ok(()), Err)
     }
 }
 
@@ -146,8 +179,13 @@ fn stem(inputs: &[Input]) -> String {
         _ => None,
     };
     let name = name.unwrap_or_else(|| "replay".into());
-    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("replay");
-    stem.to_owned()
+    let mut stem = &*name;
+    while let Some(rest) = ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)) {
+        stem = rest;
+    }
+    let stem = stem.trim_matches('.');
+    // Dots are for the numbers of rotated files.
+    if stem.is_empty() { "replay".to_owned() } else { stem.replace('.', "-") }
 }
 
 /// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
@@ -179,9 +217,11 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
         return (Exit::Damaged, format!("{trouble}{more}"));
     }
     if let Some(least) = args.min_coverage {
-        let share = outcome.stats.coverage.percent();
-        if share < least {
-            let text = format!("coverage of {share:.1} % is below --min-coverage {least} %");
+        let coverage = &outcome.stats.coverage;
+        if coverage.percent() < least {
+            let share = coverage.permille().unwrap_or(0);
+            let (whole, tenth) = (share / 10, share % 10);
+            let text = format!("coverage of {whole}.{tenth} % is below --min-coverage {least} %");
             return (Exit::Coverage, text);
         }
     }
@@ -259,30 +299,40 @@ fn create(file: &PathBuf) -> io::Result<BufWriter<File>> {
     File::create(file).map(BufWriter::new)
 }
 
-fn print_report(
-    args: &args::Replay,
-    servers: &[ServerEvent],
-    outcome: &Outcome,
-    notices: &[String],
-    exit: Exit,
-    reason: &str,
-) -> Result<(), Failure> {
+/// Finds out before the run, which may be long, and keeps captures from being written over.
+fn reports_are_writable(reports: &[args::Report], inputs: &[Input]) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let captures: BTreeSet<PathBuf> =
+        inputs.iter().filter_map(Input::path).filter_map(real).collect();
+    let mut seen = BTreeSet::new();
+    for file in reports.iter().map(args::Report::file) {
+        let name = file.display();
+        if real(file).is_some_and(|path| captures.contains(&path)) {
+            return Err(Failure::new(format!("--report {name}: this is a capture to be read")));
+        }
+        if !seen.insert(file) {
+            return Err(Failure::new(format!("--report {name}: named twice")));
+        }
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        opened.map_err(|error| {
+            let hint = "name a file in a folder that exists and may be written";
+            Failure::new(format!("cannot write {name}: {error}; {hint}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn print_report(report: &Report<'_>, color: &str) -> Result<(), Failure> {
     let stdout = io::stdout();
-    let colour = match args.color.as_str() {
+    // Set but empty does not count: https://no-color.org.
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let colour = match color {
         "always" => true,
         "never" => false,
-        _ => stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        _ => stdout.is_terminal() && !set("NO_COLOR"),
     };
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let style = Style { colour, width: columns.unwrap_or(100) };
-    let report = Report {
-        servers,
-        findings: &outcome.findings,
-        stats: &outcome.stats,
-        notices,
-        exit_code: exit.code(),
-        exit_reason: reason,
-    };
     let mut out = BufWriter::new(stdout.lock());
     match report.write(&mut out, &style).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -302,6 +352,9 @@ mod tests {
         assert_eq!(stem_of("captures/office-morning.pcap"), "office-morning");
         assert_eq!(stem_of("x/day1.pcapng.gz"), "day1");
         assert_eq!(stem_of(".hidden.pcap"), "hidden");
+        assert_eq!(stem_of("eth0.2026-11-16.pcap.zst"), "eth0-2026-11-16");
+        assert_eq!(stem_of("trace.pcap1"), "trace-pcap1");
+        assert_eq!(stem_of(".pcap"), "replay");
         assert_eq!(stem(&[Input::stdin()]), "replay");
         assert_eq!(stem(&[Input::file("a"), Input::file("b")]), "replay");
     }

@@ -38,7 +38,16 @@ fn check(paths: &[std::path::PathBuf]) -> Result<Exit, Failure> {
     } else {
         rules::load::read(paths, &limits).map_err(Failure::new)?
     };
-    let (_, report) = rules::check(&sources, &limits, &Recogniser);
+    if sources.is_empty() {
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        let text = format!("{}: no rules; files named .yaml or .yml are read", names.join(", "));
+        return Err(Failure::new(text));
+    }
+    let (set, report) = rules::check(&sources, &limits, &Recogniser);
     print(&report.to_string())?;
+    if let Some(set) = set {
+        let (files, rules) = (sources.len(), set.rules().len());
+        print(&format!("files read: {files}; rules tested: {rules}\n"))?;
+    }
     Ok(if report.has_errors() { Exit::Usage } else { Exit::Clean })
 }

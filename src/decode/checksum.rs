@@ -36,6 +36,21 @@ const fn add(left: u64, right: u64) -> u64 {
     sum + carry as u64
 }
 
+/// One's complement sum of a header, whose length is a multiple of 4 bytes: not folded. 32-bit words
+/// serve as well as 16-bit ones, and those of a header do not overflow 64 bits.
+#[inline]
+pub(super) fn header_sum(header: &[u8]) -> u64 {
+    let words = |bytes: &[u8]| -> u64 {
+        let words = bytes.as_chunks().0.iter();
+        words.map(|word| u64::from(u32::from_be_bytes(*word))).sum()
+    };
+    // Hardly any header is longer: a fixed length makes a loop of no branches.
+    match header.split_first_chunk::<20>() {
+        Some((fixed, options)) => words(fixed) + words(options),
+        None => words(header),
+    }
+}
+
 /// Folds carries down to 16 bits.
 pub(super) const fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);

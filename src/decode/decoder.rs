@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use etherparse::ip_number;
+
 use super::fragment::{Fragment, Key, Reassembler};
 use super::ip::{self, Datagram, Place};
 use super::link;
@@ -130,7 +132,7 @@ impl Decoder {
         scope: Scope,
     ) -> Result<Option<Datagram<'a>>, Skip> {
         let v6 = datagram.addresses.is_v6();
-        if !v6 && !matches!(datagram.protocol, transport::TCP | transport::AUTHENTICATION) {
+        if !v6 && !matches!(datagram.protocol, ip_number::TCP | ip_number::AUTH) {
             return Err(other_fragment(datagram, place));
         }
         if !datagram.view.is_complete() {
@@ -141,7 +143,7 @@ impl Decoder {
                 src: datagram.addresses.src(),
                 dst: datagram.addresses.dst(),
                 id: place.id,
-                protocol: if v6 { 0 } else { datagram.protocol },
+                protocol: if v6 { 0 } else { datagram.protocol.0 },
                 scope,
             },
             place,

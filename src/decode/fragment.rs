@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use etherparse::{IpNumber, TcpHeader};
+
 use super::ip::Place;
 use super::skip::{Header, Skip};
 use super::{Counters, Limits};
@@ -15,8 +17,6 @@ use crate::time::Timestamp;
 
 /// The largest payload of a datagram, in bytes: a fragment that reaches beyond it is malformed.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
-/// TCP's header without options: a first fragment without all of it is "tiny" (RFC 1858).
-const WHOLE_HEADER_BYTES: usize = 20;
 
 /// What tells a datagram from others. The family is in the addresses, so that IPv4 and IPv6 never
 /// pair.
@@ -36,7 +36,7 @@ pub(super) struct Fragment<'a> {
     pub(super) key: Key,
     pub(super) place: Place,
     /// Protocol of the datagram's payload, if this is the first fragment.
-    pub(super) protocol: u8,
+    pub(super) protocol: IpNumber,
     pub(super) bytes: &'a [u8],
     pub(super) time: Timestamp,
 }
@@ -96,7 +96,7 @@ impl Reassembler {
     }
 
     /// The protocol and the bytes of the datagram completed last.
-    pub(super) fn completed(&self) -> Option<(u8, &[u8])> {
+    pub(super) fn completed(&self) -> Option<(IpNumber, &[u8])> {
         self.done.as_ref().map(|(_, datagram)| (datagram.protocol, datagram.bytes.as_slice()))
     }
 
@@ -193,7 +193,7 @@ struct Datagram {
     present: Vec<(usize, usize)>,
     /// The length, once the last fragment has told it.
     total: Option<usize>,
-    protocol: u8,
+    protocol: IpNumber,
     /// Dropped by RFC 5722; stays until it expires so that later fragments are dropped as well.
     poisoned: bool,
 }
@@ -229,7 +229,7 @@ impl Datagram {
         }
         if fragment.place.offset == 0 {
             self.protocol = fragment.protocol;
-            counters.fragments_tiny += u64::from(fragment.bytes.len() < WHOLE_HEADER_BYTES);
+            counters.fragments_tiny += u64::from(fragment.bytes.len() < TcpHeader::MIN_LEN);
         }
         counters.fragments_stored += 1;
         self.fill(fragment);

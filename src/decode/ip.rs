@@ -2,7 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::checksum;
+use etherparse::{
+    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
+    Ipv6RawExtHeaderSlice, ip_number,
+};
+
+use super::checksum::{fold, header_sum};
 use super::link::Announced;
 use super::skip::{Header, Skip};
 use super::view::View;
@@ -12,7 +17,7 @@ use super::view::View;
 pub(super) struct Datagram<'a> {
     pub(super) addresses: Addresses<'a>,
     /// Protocol of the first byte in `view`.
-    pub(super) protocol: u8,
+    pub(super) protocol: IpNumber,
     /// The payload, without link-layer padding.
     pub(super) view: View<'a>,
     /// Where a fragment belongs; `None` for a whole datagram.
@@ -22,17 +27,14 @@ pub(super) struct Datagram<'a> {
 }
 
 /// Source and destination, where they stand in the packet: turned into `IpAddr`s only once the
-/// segment is made, as moving those about is what costs most.
+/// segment is made.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Addresses<'a> {
-    V4 {
-        src: &'a [u8; 4],
-        dst: &'a [u8; 4],
-    },
-    /// The destination is the last stop, when a routing header names more than one.
+    V4(Ipv4HeaderSlice<'a>),
     V6 {
-        src: &'a [u8; 16],
-        dst: &'a [u8; 16],
+        header: Ipv6HeaderSlice<'a>,
+        /// The destination, when a routing header names more stops than the one in `header`.
+        last_stop: Option<&'a [u8; 16]>,
     },
 }
 
@@ -42,28 +44,17 @@ impl Addresses<'_> {
     }
 
     pub(super) fn src(&self) -> IpAddr {
-        match *self {
-            Self::V4 { src, .. } => IpAddr::from(*src),
-            Self::V6 { src, .. } => IpAddr::from(*src),
+        match self {
+            Self::V4(header) => IpAddr::from(header.source()),
+            Self::V6 { header, .. } => IpAddr::from(header.source()),
         }
     }
 
     pub(super) fn dst(&self) -> IpAddr {
-        match *self {
-            Self::V4 { dst, .. } => IpAddr::from(*dst),
-            Self::V6 { dst, .. } => IpAddr::from(*dst),
-        }
-    }
-
-    /// One's complement sum of both, not folded: 32-bit words serve as well as 16-bit ones.
-    pub(super) fn sum(&self) -> u64 {
-        let words = |bytes: &[u8]| -> u64 {
-            let words = bytes.as_chunks().0.iter();
-            words.map(|word| u64::from(u32::from_be_bytes(*word))).sum()
-        };
         match self {
-            Self::V4 { src, dst } => words(*src) + words(*dst),
-            Self::V6 { src, dst } => words(*src) + words(*dst),
+            Self::V4(header) => IpAddr::from(header.destination()),
+            Self::V6 { last_stop: Some(dst), .. } => IpAddr::from(**dst),
+            Self::V6 { header, .. } => IpAddr::from(header.destination()),
         }
     }
 }
@@ -77,18 +68,6 @@ pub(super) struct Place {
     pub(super) offset: usize,
     /// It is not the last one.
     pub(super) more: bool,
-}
-
-/// Protocol numbers of the headers that may stand between IP and TCP.
-mod header {
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const AUTHENTICATION: u8 = 51;
-    pub(super) const DESTINATION: u8 = 60;
-    pub(super) const MOBILITY: u8 = 135;
-    pub(super) const HOST_IDENTITY: u8 = 139;
-    pub(super) const SHIM6: u8 = 140;
 }
 
 /// Reads an IP packet up to its payload. Extension headers over `max_extensions` are a skip.
@@ -109,54 +88,49 @@ pub(super) fn open(
 }
 
 fn open_v4(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> {
-    let (fixed, _) = view.split::<20>(Header::Ipv4)?;
-    let Some((src, dst)) = last_two(fixed) else { return Err(Skip::Malformed(Header::Ipv4)) };
-    let header_len = usize::from(fixed[0] & 0x0f) * 4;
-    if header_len < fixed.len() {
-        return Err(Skip::Malformed(Header::Ipv4));
-    }
-    let Some(header) = view.bytes.get(..header_len) else {
-        return Err(view.short(header_len, Header::Ipv4));
-    };
+    let header = Ipv4HeaderSlice::from_slice(view.bytes)
+        .map_err(|error| view.refused(error, Header::Ipv4))?;
     // A zero field was left to the network card, as captures on the sending host show it.
-    if checksum::sum(header) != 0xffff && (fixed[10], fixed[11]) != (0, 0) {
+    if fold(header_sum(header.slice())) != 0xffff && header.header_checksum() != 0 {
         return Err(Skip::BadIpChecksum);
     }
-    let rest = view.advance(header_len, Header::Ipv4)?;
-    let payload = match usize::from(u16::from_be_bytes([fixed[2], fixed[3]])) {
+    let rest = view.behind(header.slice());
+    let payload = match header.payload_len() {
+        Ok(len) => rest.limit(usize::from(len)),
         // Segmentation offload of more than 64 KiB: to the end of the frame.
-        0 => rest,
-        total => rest.limit(total.checked_sub(header_len).ok_or(Skip::Malformed(Header::Ipv4))?),
+        Err(_) if header.total_len() == 0 => rest,
+        Err(_) => return Err(Skip::Malformed(Header::Ipv4)),
     };
     let place = Place {
-        id: u32::from(u16::from_be_bytes([fixed[4], fixed[5]])),
-        offset: usize::from(u16::from_be_bytes([fixed[6] & 0x1f, fixed[7]])) * 8,
-        more: fixed[6] & 0x20 != 0,
+        id: u32::from(header.identification()),
+        offset: usize::from(header.fragments_offset().byte_offset()),
+        more: header.more_fragments(),
     };
     let mut datagram = Datagram {
-        addresses: Addresses::V4 { src, dst },
-        protocol: fixed[9],
+        addresses: Addresses::V4(header),
+        protocol: header.protocol(),
         view: payload,
-        place: (place.more || place.offset != 0).then_some(place),
+        place: header.is_fragmenting_payload().then_some(place),
         atomic: false,
     };
-    if datagram.place.is_none() {
+    if datagram.place.is_none() && datagram.protocol == ip_number::AUTH {
         walk(&mut datagram, max_extensions)?;
     }
     Ok(datagram)
 }
 
 fn open_v6(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> {
-    let (fixed, rest) = view.split::<40>(Header::Ipv6)?;
-    let payload = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
+    let header = Ipv6HeaderSlice::from_slice(view.bytes)
+        .map_err(|error| view.refused(error, Header::Ipv6))?;
+    let rest = view.behind(header.slice());
+    let payload = match usize::from(header.payload_length()) {
         // A jumbogram (RFC 2675) or segmentation offload: to the end of the frame.
         0 => rest,
         len => rest.limit(len),
     };
-    let Some((src, dst)) = last_two(fixed) else { return Err(Skip::Malformed(Header::Ipv6)) };
     let mut datagram = Datagram {
-        addresses: Addresses::V6 { src, dst },
-        protocol: fixed[6],
+        addresses: Addresses::V6 { header, last_stop: None },
+        protocol: header.next_header(),
         view: payload,
         place: None,
         atomic: false,
@@ -165,65 +139,50 @@ fn open_v6(view: View<'_>, max_extensions: usize) -> Result<Datagram<'_>, Skip> 
     Ok(datagram)
 }
 
-/// Both addresses, which stand at the end of a fixed header.
-fn last_two<const N: usize>(header: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-    let (rest, dst) = header.split_last_chunk()?;
-    Some((rest.last_chunk()?, dst))
-}
-
 /// Walks over extension headers, up to the transport header or the data of a fragment. IPv4 knows
 /// one of them, the authentication header (RFC 4302).
+///
+/// One by one, and not by etherparse's iterator: that takes only the order that RFC 8200
+/// recommends, and stops at a fragment header even if the packet is whole.
 pub(super) fn walk(datagram: &mut Datagram<'_>, max_extensions: usize) -> Result<(), Skip> {
     let v6 = datagram.addresses.is_v6();
     for _ in 0..=max_extensions {
-        let unit = match datagram.protocol {
-            header::FRAGMENT if v6 => {
-                let fragment = fragment_header(datagram)?;
-                if fragment.more || fragment.offset != 0 {
-                    datagram.place = Some(fragment);
-                    return Ok(());
-                }
-                datagram.atomic = true;
-                continue;
+        let view = datagram.view;
+        let (next, header) = match datagram.protocol {
+            ip_number::IPV6_FRAG if v6 => {
+                let header = Ipv6FragmentHeaderSlice::from_slice(view.bytes)
+                    .map_err(|error| view.refused(error, Header::Fragment))?;
+                datagram.place = header.is_fragmenting_payload().then(|| Place {
+                    id: header.identification(),
+                    offset: usize::from(header.fragment_offset().byte_offset()),
+                    more: header.more_fragments(),
+                });
+                datagram.atomic |= datagram.place.is_none();
+                (header.next_header(), header.slice())
             }
-            header::AUTHENTICATION => 4,
-            header::HOP_BY_HOP
-            | header::ROUTING
-            | header::DESTINATION
-            | header::MOBILITY
-            | header::HOST_IDENTITY
-            | header::SHIM6
-                if v6 =>
-            {
-                8
+            ip_number::AUTH => {
+                let header = IpAuthHeaderSlice::from_slice(view.bytes)
+                    .map_err(|error| view.refused(error, Header::Extension))?;
+                (header.next_header(), header.slice())
+            }
+            kind if v6 && Ipv6RawExtHeaderSlice::header_type_supported(kind) => {
+                let header = Ipv6RawExtHeaderSlice::from_slice(view.bytes)
+                    .map_err(|error| view.refused(error, Header::Extension))?;
+                if let Addresses::V6 { last_stop: stop, .. } = &mut datagram.addresses
+                    && kind == ip_number::IPV6_ROUTE
+                {
+                    *stop = last_stop(header.slice()).or(*stop);
+                }
+                (header.next_header(), header.slice())
             }
             _ => return Ok(()),
         };
-        let (first, _) = datagram.view.split::<4>(Header::Extension)?;
-        // The length field does not count the first 8 bytes.
-        let len = usize::from(first[1]) * unit + 8;
-        let rest = datagram.view.advance(len, Header::Extension)?;
-        if datagram.protocol == header::ROUTING
-            && let Addresses::V6 { dst, .. } = &mut datagram.addresses
-            && let Some(last) = last_stop(datagram.view.bytes.get(..len).unwrap_or_default())
-        {
-            *dst = last;
+        (datagram.protocol, datagram.view) = (next, view.behind(header));
+        if datagram.place.is_some() {
+            return Ok(());
         }
-        (datagram.protocol, datagram.view) = (first[0], rest);
     }
     Err(Skip::ExtensionBound)
-}
-
-/// RFC 8200 section 4.5.
-fn fragment_header(datagram: &mut Datagram<'_>) -> Result<Place, Skip> {
-    let (fixed, rest) = datagram.view.split::<8>(Header::Fragment)?;
-    let [next, _, high, low, id @ ..] = *fixed;
-    (datagram.protocol, datagram.view) = (next, rest);
-    Ok(Place {
-        id: u32::from_be_bytes(id),
-        offset: usize::from(u16::from_be_bytes([high, low & 0xf8])),
-        more: low & 1 != 0,
-    })
 }
 
 /// Where a routing header sends the packet in the end; `None` when it is there already. The

@@ -1,5 +1,7 @@
 //! Link layers: from the first byte of a frame to the IP header.
 
+use etherparse::{Ethernet2HeaderSlice, SingleVlanHeaderSlice};
+
 use super::Limits;
 use super::skip::{Header, Skip, Tunnel};
 use super::view::View;
@@ -26,16 +28,19 @@ pub(super) struct Inner<'a> {
 /// `LINKTYPE_RAW` as OpenBSD numbers it.
 const RAW_OPENBSD: LinkType = LinkType(14);
 
+/// As plain numbers: below 0x0600 they are none, and ranges are told by that.
 mod ethertype {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const ARP: u16 = 0x0806;
+    use etherparse::ether_type as known;
+
+    pub(super) const IPV4: u16 = known::IPV4.0;
+    pub(super) const ARP: u16 = known::ARP.0;
     pub(super) const RARP: u16 = 0x8035;
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const IPV6: u16 = 0x86dd;
+    pub(super) const VLAN: u16 = known::VLAN_TAGGED_FRAME.0;
+    pub(super) const IPV6: u16 = known::IPV6.0;
     /// LLC in frames longer than 1500 bytes.
     pub(super) const LLC_JUMBO: u16 = 0x8870;
-    pub(super) const QINQ: u16 = 0x88a8;
-    pub(super) const QINQ_OLD: u16 = 0x9100;
+    pub(super) const QINQ: u16 = known::PROVIDER_BRIDGING.0;
+    pub(super) const QINQ_OLD: u16 = known::VLAN_DOUBLE_TAGGED_FRAME.0;
     pub(super) const QINQ_OLDER: u16 = 0x9200;
     /// Smaller values are an IEEE 802.3 length.
     pub(super) const FIRST: u16 = 0x0600;
@@ -64,10 +69,13 @@ const fn bare(announced: Announced, view: View<'_>) -> Inner<'_> {
 }
 
 fn ethernet<'a>(view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
-    let (header, rest) = view.split::<14>(Header::Ethernet)?;
-    typed(u16::from_be_bytes([header[12], header[13]]), rest, limits)
+    let header = Ethernet2HeaderSlice::from_slice(view.bytes)
+        .map_err(|error| view.refused(error, Header::Ethernet))?;
+    typed(header.ether_type().0, view.behind(header.slice()), limits)
 }
 
+/// By hand, as etherparse refuses packet types and hardware that it does not know, and does not
+/// know version 2.
 fn cooked_v1<'a>(view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
     let (header, rest) = view.split::<16>(Header::Cooked)?;
     let hardware = u16::from_be_bytes([header[2], header[3]]);
@@ -120,9 +128,10 @@ fn typed<'a>(mut kind: u16, mut view: View<'a>, limits: &Limits) -> Result<Inner
                 if tags.count >= limits.max_vlan_tags {
                     return Err(Skip::VlanBound);
                 }
-                let (tag, rest) = view.split::<4>(Header::Vlan)?;
-                tags.push(u16::from_be_bytes([tag[0], tag[1]]));
-                (kind, view) = (u16::from_be_bytes([tag[2], tag[3]]), rest);
+                let tag = SingleVlanHeaderSlice::from_slice(view.bytes)
+                    .map_err(|error| view.refused(error, Header::Vlan))?;
+                tags.push(tag.vlan_identifier().value());
+                (kind, view) = (tag.ether_type().0, view.behind(tag.slice()));
                 continue;
             }
             ..ethertype::FIRST | ethertype::LLC_JUMBO => {
@@ -167,9 +176,9 @@ struct Tags {
 impl Tags {
     /// Up to five VLAN ids stand in the low 60 bits as they are, outermost first; more are hashed
     /// (FNV-1a steps), which bit 63 marks.
-    fn push(&mut self, control: u16) {
+    fn push(&mut self, vlan: u16) {
         self.count += 1;
-        let vlan = u64::from(control & 0x0fff);
+        let vlan = u64::from(vlan);
         if vlan == 0 {
             return;
         }

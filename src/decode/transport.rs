@@ -1,68 +1,94 @@
 //! TCP headers (RFC 9293 section 3.1) into segments; the names of everything else that IP carries.
 
-use super::checksum::{fold, sum};
-use super::ip::Datagram;
+use std::net::IpAddr;
+
+use etherparse::{IpNumber, TcpHeader, TcpHeaderSlice, ip_number};
+
+use super::checksum::{fold, header_sum};
+use super::ip::{Addresses, Datagram};
 use super::skip::{Header, Skip, Tunnel};
 use super::view::View;
 use super::{ChecksumSeed, Decoded, Segment, SegmentHeader, TcpFlags};
 use crate::capture::Packet;
 use crate::net::{Endpoint, Scope};
 
-/// IP protocol number of TCP.
-pub(super) const TCP: u8 = 6;
-/// IP protocol number of the authentication header, which TCP may follow.
-pub(super) const AUTHENTICATION: u8 = 51;
-
 /// Reads what a whole datagram carries.
 pub(super) fn open<'a>(datagram: &Datagram<'a>, packet: &Packet<'_>, scope: Scope) -> Decoded<'a> {
-    let Parts { fixed, header, payload } = match split(datagram) {
-        Ok(parts) => parts,
-        Err(skip) => return Decoded::Skipped(skip),
-    };
-    let [p0, p1, p2, p3, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, ..] =
-        *fixed;
-    let payload_len = datagram.view.wire - usize::from(offset >> 4) * 4;
-    Decoded::Segment(Segment {
+    if datagram.protocol != ip_number::TCP {
+        return Decoded::Skipped(other(datagram));
+    }
+    let view = datagram.view;
+    match TcpHeaderSlice::from_slice(view.bytes) {
+        Ok(header) => Decoded::Segment(segment(&header, datagram, packet, scope)),
+        Err(error) => cut(view.refused(error, Header::Tcp), datagram, packet, scope),
+    }
+}
+
+/// A header that etherparse refuses. With only options cut by the capture the segment is of use:
+/// nothing is left of the payload, but its length is known. The options are not read.
+#[cold]
+fn cut<'a>(skip: Skip, datagram: &Datagram<'a>, packet: &Packet<'_>, scope: Scope) -> Decoded<'a> {
+    let captured = datagram.view.bytes;
+    let mut padded = [0; TcpHeader::MAX_LEN];
+    if skip == Skip::Truncated(Header::Tcp)
+        && captured.len() >= TcpHeader::MIN_LEN
+        && let Some(start) = padded.get_mut(..captured.len())
+    {
+        start.copy_from_slice(captured);
+        if let Ok(header) = TcpHeaderSlice::from_slice(&padded) {
+            return Decoded::Segment(segment(&header, datagram, packet, scope));
+        }
+    }
+    Decoded::Skipped(skip)
+}
+
+fn segment<'a>(
+    header: &TcpHeaderSlice<'_>,
+    datagram: &Datagram<'a>,
+    packet: &Packet<'_>,
+    scope: Scope,
+) -> Segment<'a> {
+    match datagram.addresses {
+        Addresses::V4(ip) => {
+            let (src, dst) = (ip.source_addr().into(), ip.destination_addr().into());
+            between(src, dst, header, datagram, packet, scope)
+        }
+        Addresses::V6 { header: ip, last_stop } => {
+            let dst = last_stop.map_or_else(|| ip.destination(), |last| *last);
+            between(ip.source_addr().into(), dst.into(), header, datagram, packet, scope)
+        }
+    }
+}
+
+/// Inlined into code for each family: moving addresses of unknown family about is what would cost
+/// most.
+#[inline(always)]
+fn between<'a>(
+    src: IpAddr,
+    dst: IpAddr,
+    header: &TcpHeaderSlice<'_>,
+    datagram: &Datagram<'a>,
+    packet: &Packet<'_>,
+    scope: Scope,
+) -> Segment<'a> {
+    let payload = datagram.view.behind(header.slice());
+    Segment {
         header: SegmentHeader {
             packet: packet.index,
             time: packet.time,
-            src: Endpoint::new(datagram.addresses.src(), u16::from_be_bytes([p0, p1])),
-            dst: Endpoint::new(datagram.addresses.dst(), u16::from_be_bytes([p2, p3])),
+            src: Endpoint::new(src, header.source_port()),
+            dst: Endpoint::new(dst, header.destination_port()),
             scope,
-            seq: u32::from_be_bytes([q0, q1, q2, q3]),
-            ack: u32::from_be_bytes([a0, a1, a2, a3]),
-            flags: TcpFlags(flags),
-            window: u16::from_be_bytes([w0, w1]),
-            payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
-            checksum: seed(datagram, header, u16::from_be_bytes([c0, c1])),
+            seq: header.sequence_number(),
+            ack: header.acknowledgment_number(),
+            // etherparse has no name for the whole byte.
+            flags: TcpFlags(header.slice().get(13).copied().unwrap_or_default()),
+            window: header.window_size(),
+            payload_len: u32::try_from(payload.wire).unwrap_or(u32::MAX),
+            checksum: seed(address_sum(src) + address_sum(dst), header, datagram.view),
         },
-        payload,
-    })
-}
-
-/// A TCP segment cut up.
-struct Parts<'a> {
-    /// The header without options.
-    fixed: &'a [u8; 20],
-    /// The header with them, as far as captured.
-    header: &'a [u8],
-    payload: &'a [u8],
-}
-
-fn split<'a>(datagram: &Datagram<'a>) -> Result<Parts<'a>, Skip> {
-    if datagram.protocol != TCP {
-        return Err(other(datagram));
+        payload: payload.bytes,
     }
-    let view = datagram.view;
-    let (fixed, _) = view.split::<20>(Header::Tcp)?;
-    let header_len = usize::from(fixed[12] >> 4) * 4;
-    if header_len < fixed.len() || header_len > view.wire {
-        return Err(Skip::Malformed(Header::Tcp));
-    }
-    // With the options cut by the capture nothing is left for the payload, whose length is known
-    // all the same.
-    let (header, payload) = view.bytes.split_at_checked(header_len).unwrap_or((view.bytes, &[]));
-    Ok(Parts { fixed, header, payload })
 }
 
 /// Sums up all but the payload, and recognises what sending hosts leave to the network card.
@@ -70,39 +96,67 @@ fn split<'a>(datagram: &Datagram<'a>) -> Result<Parts<'a>, Skip> {
 /// Linux (`CHECKSUM_PARTIAL`, also what GRO leaves on receipt) stores the pseudo-header's sum, not
 /// complemented, over the length of the large segment. Other stacks complement it, leave the
 /// length out of it (large send offload), or leave the field zero.
-fn seed(datagram: &Datagram<'_>, header: &[u8], field: u16) -> ChecksumSeed {
-    let sizeless = datagram.addresses.sum() + u64::from(TCP);
-    let pseudo = fold(sizeless + datagram.view.wire as u64);
+#[inline(always)]
+fn seed(addresses: u64, header: &TcpHeaderSlice<'_>, view: View<'_>) -> ChecksumSeed {
+    let field = header.checksum();
+    let sizeless = addresses + u64::from(ip_number::TCP.0);
+    let sized = sizeless + view.wire as u64;
+    let pseudo = fold(sized);
     ChecksumSeed {
-        header_sum: fold(u64::from(pseudo) + u64::from(sum(header))),
+        header_sum: fold(sized + header_sum(header.slice())),
         offloaded: field == 0 || field == pseudo || field == !pseudo || field == fold(sizeless),
-        complete: datagram.view.is_complete(),
+        complete: view.is_complete(),
+    }
+}
+
+fn address_sum(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => header_sum(&address.octets()),
+        IpAddr::V6(address) => header_sum(&address.octets()),
     }
 }
 
 /// Why a datagram that is not TCP is skipped.
 pub(super) fn other(datagram: &Datagram<'_>) -> Skip {
     let tunnel = match (datagram.protocol, datagram.addresses.is_v6()) {
-        (1 | 58, _) => return Skip::Icmp,
-        (17, _) => return udp(datagram.view),
-        (59, true) => return Skip::NoNextHeader,
-        // IGMP, EGP, IGRP, RSVP, mobility, EIGRP, OSPF, PIM, VRRP, IS-IS over IP, HIP, shim6.
-        (2 | 8 | 9 | 46 | 135 | 88 | 89 | 103 | 112 | 124 | 139 | 140, _) => {
-            return Skip::IpControl(datagram.protocol);
-        }
-        (4 | 94, false) => Tunnel::Ipip,
-        (4 | 94, true) => Tunnel::FourInSix,
-        (41, false) => Tunnel::SixInFour,
-        (41, true) => Tunnel::SixInSix,
-        (47, _) => gre(datagram.view),
-        (50, _) => Tunnel::Esp,
-        (97 | 143, _) => Tunnel::EtherIp,
-        (108, _) => Tunnel::Ipcomp,
-        (115, _) => Tunnel::L2tp,
-        (137, _) => Tunnel::Mpls,
-        _ => return Skip::IpProtocol(datagram.protocol),
+        (ip_number::ICMP | ip_number::IPV6_ICMP, _) => return Skip::Icmp,
+        (ip_number::UDP, _) => return udp(datagram.view),
+        (ip_number::IPV6_NO_NEXT_HEADER, true) => return Skip::NoNextHeader,
+        (protocol, _) if is_control(protocol) => return Skip::IpControl(protocol.0),
+        (ip_number::IPV4 | ip_number::IPIP, false) => Tunnel::Ipip,
+        (ip_number::IPV4 | ip_number::IPIP, true) => Tunnel::FourInSix,
+        (ip_number::IPV6, false) => Tunnel::SixInFour,
+        (ip_number::IPV6, true) => Tunnel::SixInSix,
+        (ip_number::GRE, _) => gre(datagram.view),
+        (ip_number::ENCAP_SEC, _) => Tunnel::Esp,
+        // "Ethernet", which IANA assigned for segment routing (RFC 8986).
+        (ip_number::ETHER_IP | IpNumber(143), _) => Tunnel::EtherIp,
+        (ip_number::IP_COMP, _) => Tunnel::Ipcomp,
+        (ip_number::LAYER2_TUNNELING_PROTOCOL, _) => Tunnel::L2tp,
+        (ip_number::MPLS_IN_IP, _) => Tunnel::Mpls,
+        (protocol, _) => return Skip::IpProtocol(protocol.0),
     };
     Skip::Tunnel(tunnel)
+}
+
+/// Protocols that run networks and carry nobody's data. The mobility, host identity and shim6
+/// headers, which IPv6 counts among its extension headers, are payload in IPv4.
+const fn is_control(protocol: IpNumber) -> bool {
+    matches!(
+        protocol,
+        ip_number::IGMP
+            | ip_number::EGP
+            | ip_number::IGP
+            | ip_number::RSVP
+            | ip_number::EIGRP
+            | ip_number::OSPFIGP
+            | ip_number::PIM
+            | ip_number::VRRP
+            | ip_number::ISIS_OVER_IPV4
+            | ip_number::MOBILITY
+            | ip_number::HIP
+            | ip_number::SHIM6
+    )
 }
 
 fn gre(view: View<'_>) -> Tunnel {

@@ -1,5 +1,7 @@
 //! What is left of a frame: the captured bytes, and how long they were on the wire.
 
+use etherparse::err::FromSliceError;
+
 use super::skip::{Header, Skip};
 
 /// The rest of a frame behind the headers read so far. Never `wire < bytes.len()`.
@@ -25,12 +27,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The rest behind the first `len` bytes.
-    pub(super) fn advance(self, len: usize, header: Header) -> Result<Self, Skip> {
-        match self.bytes.get(len..) {
-            Some(rest) => Ok(Self::new(rest, self.wire.saturating_sub(len))),
-            None => Err(self.short(len, header)),
-        }
+    /// The rest behind a header read from the first bytes.
+    pub(super) fn behind(self, header: &[u8]) -> Self {
+        let rest = self.bytes.get(header.len()..).unwrap_or_default();
+        Self::new(rest, self.wire.saturating_sub(header.len()))
     }
 
     /// The first bytes up to `wire`, the length that a network header claims: link-layer padding
@@ -47,5 +47,14 @@ impl<'a> View<'a> {
     /// Why a header of `need` bytes cannot be read: it was cut by the capture, or never sent.
     pub(super) const fn short(self, need: usize, header: Header) -> Skip {
         if self.wire >= need { Skip::Truncated(header) } else { Skip::Malformed(header) }
+    }
+
+    /// Why etherparse refused to read a header from the first bytes.
+    #[cold]
+    pub(super) fn refused(self, error: impl Into<FromSliceError>, header: Header) -> Skip {
+        match error.into() {
+            FromSliceError::Len(error) => self.short(error.required_len, header),
+            _ => Skip::Malformed(header),
+        }
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::anomaly::Anomaly;
 use crate::flow::At;
-use crate::net::Endpoint;
+use crate::net::{Direction, Endpoint};
 use serde::Serialize;
 
 /// URI scheme of an exchange.
@@ -222,6 +222,20 @@ pub trait ExchangeSink {
         state: &mut Self::State,
         event: ExchangeEvent<'_>,
     ) -> BodyInterest;
+
+    /// A losing overlap copy goes on where the body of exchange `number` is now: what
+    /// [`ambiguous`](Self::ambiguous) gets next continues a copy of that body. `None` if there can
+    /// be no copy of it, and then a head that stands in for it follows.
+    fn fork(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut Self::State,
+        number: u32,
+        direction: Direction,
+    ) -> Option<BodyInterest> {
+        let _ = (context, state, number, direction);
+        None
+    }
 
     /// An oddity of the application layer.
     fn anomaly(&mut self, context: &Context<'_>, state: &mut Self::State, anomaly: Anomaly);

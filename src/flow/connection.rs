@@ -229,6 +229,11 @@ impl<S> Connection<S> {
         at: At,
         env: &mut Env<'_, H>,
     ) {
+        if self.interest == Interest::None {
+            // Held bytes that this segment released have just told: its own must not be kept.
+            self.info.shed_bytes += segment.payload.len() as u64;
+            return self.unwanted(side, segment, at, env);
+        }
         let (limits, now) = (env.limits, env.now);
         let incoming = incoming(segment, limits, now);
         self.drive(side, at, env, |stream, sink| stream.accept(&incoming, limits, sink));

@@ -25,7 +25,7 @@ pub(super) enum Found {
 }
 
 /// How a body is read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Form {
     /// Perhaps JSON: the first byte will tell. Most bodies end here, and have cost nothing.
     Fresh(Transcoder),
@@ -37,7 +37,7 @@ enum Form {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Json {
     text: Transcoder,
     reader: Reader,
@@ -67,6 +67,13 @@ impl Body {
     /// A body that nobody wants.
     pub(super) fn none() -> Self {
         Self { decoder: Decoder::identity(), form: Form::Done }
+    }
+
+    /// A copy that reads on by itself; none of a body in a content coding.
+    pub(super) fn fork(&self) -> Option<Self> {
+        self.decoder
+            .is_identity()
+            .then(|| Self { decoder: Decoder::identity(), form: self.form.clone() })
     }
 
     /// Whether the rest of it can matter.
@@ -211,7 +218,7 @@ fn at_end(item: Item, is_whole: bool) -> Item {
 }
 
 /// An event stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stream {
     parser: sse::Parser,
     events: Events,
@@ -219,7 +226,7 @@ struct Stream {
 
 /// The data of one event at a time goes through the scanner as it comes. The start of the first
 /// event's data is kept too, as only the event's end tells whether it was an `endpoint`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Events {
     reader: Reader,
     start: Vec<u8>,

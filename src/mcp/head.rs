@@ -19,7 +19,7 @@ use crate::secret::SecretHasher;
 use crate::time::Timestamp;
 use credentials::{auth, fields};
 pub(super) use sentinel::decode_sentinel;
-use target::{Query, Target, location, split_authority};
+use target::{Query, Target, location, split_authority, split_uri_authority};
 
 /// Header fields kept per message for rules; more are dropped.
 const MAX_FIELDS: usize = 64;
@@ -81,6 +81,11 @@ impl RequestCopy {
         self.tunnel = context.tunnel.map(str::to_owned);
         self.at = context.at;
         self.seen = false;
+    }
+
+    /// The same head in another exchange of the flow.
+    pub(super) fn renumbered(&self, number: u32) -> Self {
+        Self { id: ExchangeId { number, ..self.id }, ..self.clone() }
     }
 
     /// Capacity of the buffers, in bytes.
@@ -146,7 +151,7 @@ impl RequestCopy {
         let same_origin = match target.authority {
             None => uri.starts_with('/') && !uri.starts_with("//"),
             Some(authority) => {
-                let (host, port) = split_authority(authority);
+                let (host, port) = split_uri_authority(authority);
                 let own = self.materialise(hasher);
                 let scheme = target.scheme.unwrap_or(own.scheme);
                 own.host.is_none_or(|own| own == host)
@@ -221,7 +226,7 @@ impl RequestCopy {
             let (host, port) = named.unzip();
             return (host, port.flatten().unwrap_or(self.server.port), false);
         };
-        let (host, port) = split_authority(authority);
+        let (host, port) = split_uri_authority(authority);
         let port = port.unwrap_or_else(|| scheme.default_port());
         let is_direct = self.tunnel.is_none()
             && port == self.server.port

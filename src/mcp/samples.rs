@@ -134,7 +134,8 @@ impl Stage {
             return;
         }
         let name = line.chars().next().unwrap();
-        let (verb, rest) = line[1..].split_once(' ').unwrap_or((&line[1..], ""));
+        let said = line.get(1..).unwrap_or_default();
+        let (verb, rest) = said.split_once(' ').unwrap_or((said, ""));
         let mut context = context(u64::from(u32::from(name)), self.now());
         let talk = self.talks.entry(name).or_default();
         context.client = talk.client.unwrap_or(context.client);

@@ -57,12 +57,20 @@ impl std::ops::AddAssign<&Self> for Counters {
     }
 }
 
+/// Number of the exchange of a losing overlap copy.
+const AMBIGUOUS: u32 = u32::MAX;
+
+/// Kinds of oddities kept of a flow that is not known to carry MCP yet.
+const MAX_EARLY: usize = 8;
+
 /// The state of recognition in one flow.
 #[derive(Debug, Default)]
 pub struct FlowState {
     exchanges: Vec<(u32, Box<Exchange>)>,
     ambiguous: Option<Box<Exchange>>,
     is_mcp: bool,
+    /// Oddities from before the flow was known to carry MCP, each once.
+    early: Vec<Anomaly>,
 }
 
 /// The consumer of exchanges that recognises MCP.
@@ -302,6 +310,12 @@ impl Tap {
         let ambiguous = exchange.ambiguous;
         let request = exchange.request(&self.hasher);
         self.observe(context, Event::Message { request, direction, channel, message, ambiguous });
+        if state.is_mcp {
+            let (client, server) = (context.client, context.server);
+            for anomaly in std::mem::take(&mut state.early) {
+                self.observe(context, Event::Anomaly { client, server, anomaly });
+            }
+        }
     }
 
     /// The message URI of HTTP+SSE has to be relative or of the same origin; anything else in an
@@ -425,7 +439,7 @@ impl ExchangeSink for Tap {
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
         let mut exchange = state.ambiguous.take().unwrap_or_else(|| {
-            let mut exchange = self.begin(context, u32::MAX);
+            let mut exchange = self.begin(context, AMBIGUOUS);
             exchange.ambiguous = true;
             exchange
         });
@@ -438,11 +452,27 @@ impl ExchangeSink for Tap {
         interest
     }
 
+    fn fork(
+        &mut self,
+        _context: &Context<'_>,
+        state: &mut FlowState,
+        number: u32,
+        direction: Direction,
+    ) -> Option<BodyInterest> {
+        let (_, open) = state.exchanges.iter().find(|(open, _)| *open == number)?;
+        let mut copy = open.fork(AMBIGUOUS, direction)?;
+        let wanted = copy.body(direction).is_wanted();
+        state.ambiguous = Some(copy);
+        Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
+    }
+
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {
         // Oddities of a flow as a whole come without its state, and are rare.
         if state.is_mcp || anomaly.layer == Layer::Flow {
             let (client, server) = (context.client, context.server);
             self.observe(context, Event::Anomaly { client, server, anomaly });
+        } else if state.early.len() < MAX_EARLY && !state.early.contains(&anomaly) {
+            state.early.push(anomaly);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::finding::{self, Draft, Findings, FlowTuple, Hit};
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId};
+use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId, ServerKey};
 use crate::mcp::{Contact, Evidence, inventory};
 use crate::net::Endpoint;
 use crate::observation::{Observation, RequestInfo};
@@ -288,7 +288,7 @@ pub(super) fn contact(
     let known = server.clients.get(&client);
     let judgement = judge(policy, server, client, address.ip, at);
     Contact {
-        key: key.to_string(),
+        key: shown_key(key),
         host: key.host.clone(),
         port: key.port,
         path: key.path.clone(),
@@ -385,4 +385,14 @@ impl Hasher for Fnv {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
+}
+
+/// A server's key as it is printed: what looks like a secret in its path is masked. Verdicts are
+/// made on the key itself.
+#[must_use]
+pub(crate) fn shown_key(key: &ServerKey) -> String {
+    /// Nothing shorter is taken for a secret.
+    const SHORTEST_SECRET: usize = 16;
+    let text = key.to_string();
+    if key.path.len() < SHORTEST_SECRET { text } else { finding::mask(&text) }
 }

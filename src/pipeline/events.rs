@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::analysis::{self, Policy};
-use crate::finding::PacketNames;
+use super::analysis::{self, Policy, shown_key};
+use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Server, Transport};
 use crate::mcp::methods;
 use crate::net::Endpoint;
-use crate::observation::{DefinitionKind, Event, Observation};
+use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
 use crate::sinks::event::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, McpMessage, MessageEvent,
     Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey,
@@ -38,14 +38,17 @@ pub(super) fn message(
         packet: names.name(packet).as_ref().map(Packet::from),
         source: request.client.into(),
         destination: request.server.into(),
-        server: ServerKey { key: server.key.to_string() },
+        server: ServerKey { key: shown_key(&server.key) },
         mcp: McpMessage {
             direction: *direction,
             kind: message.kind,
-            method: message.method.clone(),
-            id: message.id.clone(),
-            name: message.name.clone(),
-            uri: message.uri.as_deref().map(crate::finding::mask),
+            method: message
+                .method
+                .as_deref()
+                .map(|method| if known { method.to_owned() } else { shown(method) }),
+            id: message.id.as_ref().map(masked_id),
+            name: message.name.as_deref().map(shown),
+            uri: message.uri.as_deref().map(mask),
             protocol_version: message
                 .protocol_version
                 .clone()
@@ -90,15 +93,15 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         reason,
         approval: approval.map(ApprovalRef::from),
         server: ServerInfo {
-            key: key.to_string(),
+            key: shown_key(key),
             address: key.host.clone(),
             domain: is_name.then(|| key.host.clone()),
             ip: first.map(|endpoint| endpoint.ip),
             port: key.port,
-            path: key.path.clone(),
+            path: mask(&key.path),
             endpoints: endpoints.iter().copied().collect(),
-            software: server.software.iter().cloned().collect(),
-            aliases: server.aliases.iter().cloned().collect(),
+            software: server.software.iter().map(software).collect(),
+            aliases: server.aliases.iter().map(|path| mask(path)).collect(),
             via_proxy: server.via_proxy,
             catalogued: policy.catalog.vendor(&key.host),
         },
@@ -107,12 +110,12 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         eras: eras.iter().filter(|(is, _)| *is).map(|(_, era)| (*era).to_owned()).collect(),
         transports: server.transports.iter().map(|transport| transport.to_string()).collect(),
         methods: Directions {
-            client_to_server: to_server.clone(),
-            server_to_client: to_client.clone(),
+            client_to_server: counted(to_server),
+            server_to_client: counted(to_client),
         },
         responses: responses(server),
         outcomes: outcomes(server),
-        tools_called: server.tools_called.clone(),
+        tools_called: counted(&server.tools_called),
         definitions: definitions(server),
         clients,
         sessions: server.sessions.iter().map(ToString::to_string).collect(),
@@ -124,6 +127,31 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
     }
 }
 
+/// Ids are chosen by the peers, so they can be anything.
+fn masked_id(id: &MessageId) -> MessageId {
+    MessageId(shown(&id.0))
+}
+
+/// Shorter names hold no credential that masking knows.
+const MIN_SECRET_BYTES: usize = 12;
+
+/// A name that a peer chose, without the credentials that it may hold.
+fn shown(name: &str) -> String {
+    if name.len() < MIN_SECRET_BYTES { name.to_owned() } else { mask(name) }
+}
+
+fn software(of: &Software) -> Software {
+    Software { name: shown(&of.name), version: shown(&of.version) }
+}
+
+fn counted(names: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (name, count) in names {
+        *counts.entry(shown(name)).or_default() += count;
+    }
+    counts
+}
+
 fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
     let address = server.endpoints.first().or_else(|| server.contacted.first()).copied();
     let address = address.unwrap_or(Endpoint::UNKNOWN).ip;
@@ -131,14 +159,14 @@ fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
         let judgement = analysis::judge(policy, server, *ip, address, client.last);
         Client {
             ip: *ip,
-            software: client.software.iter().cloned().collect(),
-            user_agents: client.user_agents.iter().cloned().collect(),
+            software: client.software.iter().map(software).collect(),
+            user_agents: client.user_agents.iter().map(|agent| shown(agent)).collect(),
             event: Period { start: client.first.time, end: client.last.time },
             auth: client.auth.iter().cloned().collect(),
             verdict: judgement.verdict,
-            reason: judgement.reason,
+            reason: shown(&judgement.reason),
             messages: client.messages,
-            tools_called: client.tools_called.clone(),
+            tools_called: counted(&client.tools_called),
         }
     };
     server.clients.iter().map(client).collect()
@@ -162,7 +190,7 @@ fn outcomes(server: &Server) -> BTreeMap<String, Outcomes> {
             continue;
         }
         let known = server.outcomes.get(method).copied().unwrap_or_default();
-        let outcomes: &mut Outcomes = found.entry(method.clone()).or_default();
+        let outcomes: &mut Outcomes = found.entry(shown(method)).or_default();
         outcomes.result = known.result - known.tool_error.min(known.result);
         outcomes.tool_error = known.tool_error;
         outcomes.error = known.error;
@@ -181,7 +209,7 @@ fn definitions(server: &Server) -> Definitions {
         listed
             .flat_map(|((_, name), digests)| {
                 digests.iter().map(|listed| DefinitionRef {
-                    name: name.clone(),
+                    name: shown(name),
                     digest: listed.digest.clone(),
                 })
             })

@@ -21,6 +21,7 @@ mod workers;
 use std::fmt;
 use std::num::NonZero;
 
+pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
 pub use events::server as server_event;
 pub use read::{Progress, Trouble};

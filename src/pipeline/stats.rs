@@ -79,8 +79,9 @@ fn coverage(
     let cut = read.skipped_of(Class::Truncated);
     let opaque = app.tls.bytes + app.http2.bytes + app.websocket.bytes;
     let unseen_packets = unsupported.bytes + malformed.bytes + cut.bytes;
-    let payload = flow.unique_bytes() + flow.gap_bytes + unseen_packets;
-    let unread = opaque + flow.gap_bytes + undecodable + unseen_packets;
+    let missing = flow.gap_bytes + flow.snaplen_truncated_bytes + unseen_packets;
+    let payload = flow.unique_bytes() + missing;
+    let unread = opaque + undecodable + missing;
     Coverage {
         packets: read.packets,
         flows: flow.opened,

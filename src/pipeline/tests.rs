@@ -19,7 +19,7 @@ fn rule(id: &str, when: &str) -> Source {
          tests:\n  - {{name: a, give: {{contact: {{}}}}, want: none}}\n\
          \x20 - {{name: b, give: {{contact: {{}}}}, want: hit}}\n"
     );
-    Source { name: format!("{id}.yaml").into(), text }
+    Source { name: format!("{id}.yaml"), text }
 }
 
 fn policy(sources: &[Source], approvals: &str) -> Policy {

@@ -274,7 +274,7 @@ tests:
         set.evaluate(&Subject::server(&contact, &methods), &mut Scratch::default(), |found| {
             count += 1;
             assert_eq!(found.severity, Severity::High);
-            assert_eq!(found.text(), "10.77.0.10 ping -");
+            assert_eq!(found.text(), "10.77.0.10 ping");
             let kept = [("server.methods", "ping, tools/list"), ("server.auth", "cookie")];
             assert_eq!(found.excerpt(), kept.map(|(name, value)| (name.into(), value.into())));
             assert_eq!(found.group()[0], ("client.ip".into(), "10.77.0.10".into()));

@@ -22,7 +22,7 @@ pub(super) struct Template {
 pub(super) enum Part {
     /// Text as it is.
     Text(String),
-    /// The first value of a field, `-` when there is none.
+    /// The first value of a field, nothing when there is none.
     Field(Field),
 }
 
@@ -63,20 +63,65 @@ impl Template {
         })
     }
 
-    /// The sentence for a subject.
+    /// The sentence for a subject. A placeholder without a value leaves nothing: brackets around
+    /// it, doubled spaces and separators left at the end go too.
     pub(super) fn render(&self, subject: &Subject<'_>) -> String {
+        self.fill(|field| field.first(subject))
+    }
+
+    fn fill<V: AsRef<str>>(&self, mut first: impl FnMut(&Field) -> Option<V>) -> String {
         let mut text = String::new();
+        // What comes before is a value, which is never touched.
+        let mut fixed = 0;
+        let mut gap = false;
         for part in &self.parts {
             match part {
+                Part::Text(plain) if gap => push_after_gap(&mut text, fixed, plain),
                 Part::Text(plain) => text.push_str(plain),
-                Part::Field(field) => match field.first(subject) {
-                    Some(value) => push_value(&mut text, &value),
-                    None => text.push('-'),
+                Part::Field(field) => match first(field) {
+                    Some(value) => {
+                        push_value(&mut text, value.as_ref());
+                        fixed = text.len();
+                    }
+                    None => {
+                        gap = true;
+                        continue;
+                    }
                 },
             }
+            gap = false;
+        }
+        if gap {
+            trim_end(&mut text, fixed, &[' ', ':', ',', ';', '(']);
         }
         text
     }
+}
+
+/// Adds plain text after a placeholder that had no value.
+fn push_after_gap(text: &mut String, fixed: usize, plain: &str) {
+    let mut plain = plain;
+    if let Some(rest) = plain.strip_prefix(')')
+        && text.len() > fixed
+        && text.ends_with('(')
+    {
+        text.pop();
+        plain = rest;
+    }
+    let closes = plain.starts_with([' ', ',', '.', ';', ':', ')']) || plain.is_empty();
+    if closes {
+        trim_end(text, fixed, &[' ']);
+    }
+    if text.is_empty() {
+        plain = plain.trim_start();
+    }
+    text.push_str(plain);
+}
+
+/// Takes characters off the end, down to `fixed` bytes.
+fn trim_end(text: &mut String, fixed: usize, what: &[char]) {
+    let end = text.trim_end_matches(what).len();
+    text.truncate(end.max(fixed));
 }
 
 /// All values of a field, one text with commas; `None` when there is none.
@@ -141,6 +186,58 @@ mod tests {
         assert_eq!(Template::parse("plain").unwrap().parts, [Part::Text("plain".into())]);
         assert_eq!(Template::parse("a {client.ip"), Err(Fault::Open));
         assert_eq!(Template::parse("a {nope} b"), Err(Fault::Unknown("nope".into())));
+    }
+
+    #[test]
+    fn placeholders_without_a_value_leave_no_trace() {
+        let none: &[&str] = &[];
+        for (sentence, missing, want) in [
+            (
+                "{client.ip} sent {mcp.method} {mcp.name}",
+                none,
+                "<client.ip> sent <mcp.method> <mcp.name>",
+            ),
+            (
+                "{client.ip} sent {mcp.method} {mcp.name}",
+                &["mcp.name"],
+                "<client.ip> sent <mcp.method>",
+            ),
+            ("{client.ip}: {mcp.method} {mcp.name}", &["mcp.name", "mcp.method"], "<client.ip>"),
+            ("{client.ip} ({mcp.name}) opens", &["mcp.name"], "<client.ip> opens"),
+            ("{client.ip} ({mcp.name})", &["mcp.name"], "<client.ip>"),
+            ("{client.ip} ({mcp.name}", &["mcp.name"], "<client.ip>"),
+            ("one {mcp.name} to {server.key}", &["mcp.name"], "one to <server.key>"),
+            ("one {mcp.name}, two", &["mcp.name"], "one, two"),
+            ("{mcp.name} was called", &["mcp.name"], "was called"),
+            ("{http.host}{http.path} asks", &["http.path"], "<http.host> asks"),
+            (
+                "{mcp.method} {mcp.name} to {client.ip}",
+                &["mcp.method"],
+                "<mcp.name> to <client.ip>",
+            ),
+            ("{mcp.name}", &["mcp.name"], ""),
+        ] {
+            let template = Template::parse(sentence).unwrap();
+            let filled = template.fill(|field| {
+                let value = format!("<{field}>");
+                let name = value.trim_matches(['<', '>']);
+                (!missing.contains(&name)).then_some(value)
+            });
+            assert_eq!(filled, want, "{sentence} without {missing:?}");
+        }
+    }
+
+    #[test]
+    fn tidying_leaves_values_alone() {
+        let template = Template::parse("{mcp.method} {mcp.name}").unwrap();
+        let fill = |value: &'static str| {
+            template.fill(|field| (field.to_string() == "mcp.method").then_some(value))
+        };
+        assert_eq!(fill("a: ("), "a: (");
+        assert_eq!(fill("a  "), "a  ");
+        let template = Template::parse("{mcp.method}{mcp.name}) x").unwrap();
+        let filled = template.fill(|field| (field.to_string() == "mcp.method").then_some("("));
+        assert_eq!(filled, "() x");
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct RotatingFile {
     existing: Existing,
     number: u32,
     current: Option<Current>,
+    /// Files that got their names; not kept when continuing, which has no end.
+    finished: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl RotatingFile {
             existing,
             number: 0,
             current: None,
+            finished: Vec::new(),
         };
         files.current = Some(files.open()?);
         Ok(files)
@@ -179,14 +182,18 @@ impl RotatingFile {
         if let Ok(directory) = File::open(&self.directory) {
             drop(directory.sync_all());
         }
+        if self.existing == Existing::Replace {
+            self.finished.push(done);
+        }
         Ok(())
     }
 
     /// Finishes the last file; an empty one too, so that "no findings" is a file and not a doubt.
+    /// Answers with all files of the run when they replace those of an earlier one.
     ///
     /// # Errors
     /// When the last bytes cannot be written or the file not renamed.
-    pub fn finish(mut self) -> Result<(), FileError> {
+    pub fn finish(mut self) -> Result<Vec<PathBuf>, FileError> {
         self.finish_current()?;
         if self.existing == Existing::Replace {
             // An earlier run may have filled more files than this one.
@@ -200,7 +207,7 @@ impl RotatingFile {
                 })?;
             }
         }
-        Ok(())
+        Ok(self.finished)
     }
 }
 
@@ -292,7 +299,8 @@ mod tests {
         let mut files = RotatingFile::create(at, "events", 1, Existing::Replace).unwrap();
         assert_eq!(fs::read_to_string(at.join("events.ndjson")).unwrap(), "old");
         write_lines(&mut files, 2);
-        files.finish().unwrap();
+        let written = files.finish().unwrap();
+        assert_eq!(written, [at.join("events.ndjson"), at.join("events.1.ndjson")]);
         assert_eq!(names(at), ["events.1.ndjson", "events.ndjson", "other.ndjson"]);
         assert!(fs::read_to_string(at.join("events.ndjson")).unwrap().starts_with('{'));
         assert_eq!(fs::read_to_string(at.join("other.ndjson")).unwrap(), "old");

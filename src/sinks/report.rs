@@ -9,7 +9,7 @@ mod servers;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use layout::{Page, bytes, counted};
+use layout::{Page, bytes, counted, listed};
 
 use super::event::{Coverage, ServerEvent, StatsEvent};
 use super::printable;
@@ -43,6 +43,8 @@ pub struct Report<'a> {
     pub stats: &'a StatsEvent,
     /// Sentences to print after the findings: approvals that end soon, no approvals given.
     pub notices: &'a [String],
+    /// Files that were written.
+    pub written: &'a [String],
     /// Exit code.
     pub exit_code: u8,
     /// Why that exit code.
@@ -56,12 +58,16 @@ impl Report<'_> {
     /// Those of the writer.
     pub fn write<W: Write>(&self, out: &mut W, style: &Style) -> io::Result<()> {
         let mut page = Page::new(out, *style);
-        page.heading(&self.headline())?;
+        page.long_heading(&self.headline(), 0, 2)?;
         servers::write(&mut page, self.servers)?;
         findings::write(&mut page, self.findings)?;
         self.notices(&mut page)?;
         self.blind_spots(&mut page)?;
         page.blank()?;
+        if !self.written.is_empty() {
+            let files = listed(self.written.iter().map(|file| printable(file).into_owned()), 8);
+            page.paragraph(&format!("Written: {files}"), 0, 2)?;
+        }
         let reason = printable(self.exit_reason);
         page.paragraph(&format!("Exit code {}: {reason}", self.exit_code), 0, 2)
     }

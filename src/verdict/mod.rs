@@ -2,7 +2,7 @@
 //! file.
 //!
 //! `approvals.yaml` → [`Approvals::parse`] → [`Approvals::judge`] a [`Use`] → [`Judgement`].
-//! [`draft`] writes a first file from what was seen, [`approvals_schema`] describes it to editors.
+//! [`draft()`] writes a first file from what was seen, [`approvals_schema`] describes it to editors.
 
 mod approvals;
 mod document;

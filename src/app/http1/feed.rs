@@ -330,6 +330,22 @@ impl<S: ExchangeSink> AmbiguousFeed<'_, S> {
         let (BodyInterest::Wanted | BodyInterest::Unwanted) = self.event(event);
     }
 
+    /// The bytes that follow continue the body of exchange `number`.
+    pub(in crate::app) fn continue_body(
+        &mut self,
+        number: Option<u32>,
+        events: bool,
+    ) -> BodyInterest {
+        let fork = |number| self.sink.fork(&self.context, self.user, number, self.direction);
+        match number.and_then(fork) {
+            Some(interest) => {
+                *self.begun = true;
+                interest
+            }
+            None => self.stand_in_head(events),
+        }
+    }
+
     /// A head for bytes that are inside a body. Its own head was given in the exchange that the
     /// winning copy belongs to.
     pub(in crate::app) fn stand_in_head(&mut self, events: bool) -> BodyInterest {

@@ -283,3 +283,16 @@ fn other_flows_do_not_change_what_is_seen_of_one() {
     assert_eq!(alone.recorder.times, crowded.recorder.times);
     assert!(alone.recorder.log.len() > 6);
 }
+
+// The held bytes of one side tell that nobody is interested; the segment that released them comes
+// after a hole. Its bytes, once kept, were passed by and never left.
+#[test]
+fn bytes_that_come_with_the_loss_of_interest_are_not_kept() {
+    let mut bench = Bench::new(Limits::default());
+    bench.recorder.interest = |_| Interest::None;
+    bench.run("C A 100 500 tls; S A 700 103 data; S A 704 103 data; wait 4000; S A 708 103 data");
+    assert_eq!(bench.calls(), "C 0 tls");
+    bench.run("C FA 103 712; S FA 712 104; C A 104 713");
+    assert_eq!(bench.calls(), "C Fin; S Fin; closed 0 midstream");
+    assert_eq!(bench.table.counters().gaps, 0);
+}

@@ -84,10 +84,16 @@ fn is_session_key(key: &str) -> bool {
     matches!(key, "sessionid" | "session_id" | "session-id" | "session" | "transportid")
 }
 
-/// Splits `host[:port]`, lower-cases the host and drops a trailing dot and user information.
+/// Splits `[userinfo@]host[:port]` of a URI (RFC 3986 section 3.2): drops user information.
+pub(super) fn split_uri_authority(authority: &str) -> (String, Option<u16>) {
+    split_authority(authority.rsplit('@').next().unwrap_or_default())
+}
+
+/// Splits `host[:port]`, lower-cases the host and drops a trailing dot. A `Host` field has no user
+/// information (RFC 9110 section 7.2): `x@host` there is another name, not `host`.
 /// Brackets around IPv6 literals are dropped, and the literal is written in its canonical form.
 pub(super) fn split_authority(authority: &str) -> (String, Option<u16>) {
-    let authority = authority.rsplit('@').next().unwrap_or_default().trim();
+    let authority = authority.trim();
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) => (host, rest.strip_prefix(':').and_then(|port| port.parse().ok())),
         None => match authority.rsplit_once(':') {
@@ -110,7 +116,7 @@ pub(super) fn location(value: &[u8]) -> Option<(String, u16, String)> {
     let path = bounded_to(target.path, MAX_PATH_BYTES);
     match (target.scheme, target.authority) {
         (Some(scheme), Some(authority)) => {
-            let (host, port) = split_authority(authority);
+            let (host, port) = split_uri_authority(authority);
             Some((host, port.unwrap_or_else(|| scheme.default_port()), path))
         }
         _ if value.starts_with(b"/") && !value.starts_with(b"//") => Some((String::new(), 0, path)),
@@ -130,7 +136,7 @@ mod tests {
             ("[2001:DB8::1]:80", "2001:db8::1", Some(80)),
             ("[::1]", "::1", None),
             ("::1", "::1", None),
-            ("user:pw@h:1", "h", Some(1)),
+            ("x@mcp.corp.test", "x@mcp.corp.test", None),
             ("h:99999", "h", None),
             ("", "", None),
         ] {

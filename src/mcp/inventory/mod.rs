@@ -25,6 +25,7 @@ pub(in crate::mcp) use evidence::is_mcp_path;
 pub use resolve::{Occasion, Reply, Resolved};
 pub use server::{Listed, Outcomes, Server, ServerKey, Transport};
 
+use crate::anomaly::Anomaly;
 use crate::flow::At;
 use crate::net::Endpoint;
 use crate::observation::{Event, Observation};
@@ -59,6 +60,8 @@ pub struct Limits {
     pub max_open_exchanges: usize,
     /// Requests that wait for an answer; at the bound the oldest counts as not answered.
     pub max_waiting_requests: usize,
+    /// Addresses without a record whose oddities are remembered; those of others are not.
+    pub max_early_endpoints: usize,
     /// Refusals kept back; at the bound the oldest is judged early.
     pub max_deferred: usize,
     /// How long, in packet time, refusals by what has not proved to be an MCP server are kept
@@ -78,6 +81,7 @@ impl Default for Limits {
             max_aliases_per_server: 256,
             max_open_exchanges: 65_536,
             max_waiting_requests: 65_536,
+            max_early_endpoints: 4_096,
             max_deferred: 16_384,
             refusal_delay: Duration::from_secs(30),
         }
@@ -95,6 +99,8 @@ pub struct Inventory {
     records: Records,
     /// The record that was last used at an address: whose flows' oddities are noted there.
     by_endpoint: HashMap<Endpoint, usize>,
+    /// Oddities of flows to addresses that have no record yet, each kind once.
+    early: HashMap<Endpoint, Vec<Anomaly>>,
     open: OpenExchanges,
     waiting: WaitingRoom,
     /// What servers of which nothing is proved yet have refused, oldest first.
@@ -111,6 +117,7 @@ impl Inventory {
             limits,
             records: Records::new(limits),
             by_endpoint: HashMap::new(),
+            early: HashMap::new(),
             open: OpenExchanges::default(),
             waiting: WaitingRoom::new(limits.max_waiting_requests),
             deferred: VecDeque::new(),
@@ -136,10 +143,26 @@ impl Inventory {
             Event::Answered { request, response } => self.answered(&request, &response, at, out),
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
             Event::Anomaly { server, anomaly, .. } => {
-                let index = self.by_endpoint.get(&server).copied()?;
+                let Some(index) = self.by_endpoint.get(&server).copied() else {
+                    self.note_early(server, anomaly);
+                    return None;
+                };
                 self.records.get_mut(index)?.note(anomaly, &limits);
                 self.records.current(index).map(ServerId)
             }
+        }
+    }
+
+    /// An oddity comes before what it is to hide: it waits until its address turns out to be of
+    /// interest.
+    fn note_early(&mut self, server: Endpoint, anomaly: Anomaly) {
+        let is_full = self.early.len() >= self.limits.max_early_endpoints;
+        if is_full && !self.early.contains_key(&server) {
+            return;
+        }
+        let known = self.early.entry(server).or_default();
+        if !known.contains(&anomaly) {
+            known.push(anomaly);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::resolve::Seen;
 use super::waiting::Token;
-use super::{Inventory, Resolved, ServerKey, evidence};
+use super::{Inventory, Resolved, Server, ServerKey, evidence};
 use crate::flow::At;
 use crate::observation::{ExchangeId, RequestInfo, ResponseInfo, SecretHash};
 
@@ -126,7 +126,10 @@ impl Inventory {
             // A record that was given up meanwhile takes the rest of its exchanges with it.
             return self.records.current(server);
         }
-        let index = self.records.find_or_make(&resource_key(request), at)?;
+        let index = match self.known_at(request) {
+            Some(index) => index,
+            None => self.records.find_or_make(&resource_key(request), at)?,
+        };
         if self.open.len() >= self.limits.max_open_exchanges
             && let Some(stalest) = self.open.stalest()
         {
@@ -139,7 +142,11 @@ impl Inventory {
         {
             self.by_endpoint.insert(request.server, index);
         }
+        let early = self.early.remove(&request.server).unwrap_or_default();
         let server = self.records.get_mut(index)?;
+        for anomaly in early {
+            server.note(anomaly, &limits);
+        }
         server.touch(at);
         server.exchanges += 1;
         server.place(request.server, false, &limits);
@@ -150,6 +157,19 @@ impl Inventory {
         self.remember_session(index, request.session);
         self.open.insert(Open::new(index, request));
         Some(index)
+    }
+
+    /// A response whose request the capture does not have names no host and no path: it counts
+    /// for the server that was last asked something at its address, if there is one.
+    fn known_at(&mut self, request: &RequestInfo) -> Option<usize> {
+        if request.seen {
+            return None;
+        }
+        let index = self.records.current(*self.by_endpoint.get(&request.server)?)?;
+        let was_asked = |server: &Server| {
+            server.is_mcp() || server.methods.first().is_some_and(|methods| !methods.is_empty())
+        };
+        self.records.get(index).is_some_and(was_asked).then_some(index)
     }
 
     pub(super) fn remember_session(&mut self, index: usize, session: Option<SecretHash>) {

@@ -74,11 +74,6 @@ impl Outcome {
         assert_eq!(servers.len(), 1, "{:?}", self.found());
         servers[0].1
     }
-
-    fn server(&self, path: &str) -> &Server {
-        let servers = self.inventory.servers();
-        servers.iter().find(|(_, server)| server.key.path == path).unwrap().1
-    }
 }
 
 fn transports(server: &Server) -> Vec<String> {

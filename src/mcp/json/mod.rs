@@ -185,7 +185,7 @@ impl Input<'_> {
 }
 
 /// Raw text being kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Recorder {
     active: bool,
     too_long: bool,
@@ -229,7 +229,7 @@ impl Recorder {
 /// Reads one JSON value after the other. The value must be an object or an array; whitespace may
 /// stand before it. Holds the recording (bounded by the visitor) and one text (likewise), nothing
 /// else that grows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scanner {
     state: State,
     /// The entered containers, innermost in the lowest bit: 1 is an object.

@@ -67,7 +67,7 @@ enum Escape {
 pub(super) struct BadEscape;
 
 /// Decodes one string at a time. Memory: the bound given to [`start`](Self::start).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Decoder {
     bytes: Vec<u8>,
     max: usize,

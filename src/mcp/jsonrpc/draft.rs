@@ -45,7 +45,7 @@ pub(super) enum Presence {
 }
 
 /// What `_meta` holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Meta {
     pub(super) version: Option<String>,
     pub(super) client: Option<Software>,
@@ -54,7 +54,7 @@ pub(super) struct Meta {
 }
 
 /// What `params` or `result` holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Body {
     pub(super) keys: Vec<String>,
     pub(super) version: Option<String>,
@@ -136,7 +136,7 @@ impl Body {
 }
 
 /// A message while it is read. Of repeated keys the last one counts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     /// Offset of its opening brace.
     start: u64,

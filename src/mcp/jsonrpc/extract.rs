@@ -10,7 +10,7 @@ use super::{ARGUMENTS_TOO_LARGE, INVALID_ID, Limits, TOO_MANY_DEFINITIONS};
 use crate::observation::{DefinitionKind, Software};
 
 /// Follows the scanner through one text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Extractor {
     pub(super) limits: Limits,
     /// The entered containers, innermost last; never more than six.

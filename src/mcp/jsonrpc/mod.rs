@@ -101,7 +101,7 @@ enum Life {
 }
 
 /// Reads the messages of one text after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     life: Life,
     scanner: Scanner,

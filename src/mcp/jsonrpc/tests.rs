@@ -776,7 +776,10 @@ proptest! {
         let bytes = &text.as_bytes()[..(text.len() as f64 * keep) as usize];
         let whole = items(bytes, usize::MAX);
         prop_assert_eq!(&items(bytes, size), &whole);
-        prop_assert!(whole.iter().all(|item| !matches!(item, Item::Message(message) if !message.partial)));
+        // What is cut off may be nothing but the white space at the end.
+        let is_cut = bytes.trim_ascii_end().len() < text.trim_ascii_end().len();
+        let is_whole = |item: &Item| matches!(item, Item::Message(message) if !message.partial);
+        prop_assert!(!is_cut || !whole.iter().any(is_whole));
     }
 }
 

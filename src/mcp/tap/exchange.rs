@@ -57,6 +57,28 @@ impl Exchange {
         self.head.begin(context, number);
     }
 
+    /// A copy under another number that reads on for itself in one direction, if that body can
+    /// be copied.
+    pub(super) fn fork(&self, number: u32, direction: Direction) -> Option<Box<Self>> {
+        let [to_server, to_client] = &self.bodies;
+        let bodies = match direction {
+            Direction::ToServer => [to_server.fork()?, Body::none()],
+            Direction::ToClient => [Body::none(), to_client.fork()?],
+        };
+        Some(Box::new(Self {
+            head: self.head.renumbered(number),
+            response: self.response.clone(),
+            matters: self.matters,
+            answered: true,
+            asks_for_events: self.asks_for_events,
+            may_have_spoken: self.may_have_spoken,
+            bodies,
+            channel: self.channel,
+            ambiguous: true,
+            ..Self::default()
+        }))
+    }
+
     pub(super) fn body(&mut self, direction: Direction) -> &mut Body {
         let [to_server, to_client] = &mut self.bodies;
         if direction == Direction::ToServer { to_server } else { to_client }

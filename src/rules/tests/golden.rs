@@ -1,5 +1,5 @@
 //! Messages of `rules check`, byte for byte. `testdata/CASE.yaml` holds one or several files, each
-//! after a line `#%% NAME`; `CASE.out` what is said of them. `SHADOWTAP_BLESS=1` rewrites the
+//! after a line `#%% NAME`; `CASE.out` what is said of them. `BLESS=1` rewrites the
 //! latter.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::rules::{Limits, Source, check};
 #[test]
 fn errors_read_as_recorded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rules/testdata");
-    let bless = std::env::var_os("SHADOWTAP_BLESS").is_some();
+    let bless = std::env::var_os("BLESS").is_some();
     let mut cases = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

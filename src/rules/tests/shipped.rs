@@ -17,14 +17,14 @@ fn shipped() -> RuleSet {
     compile(&builtin(), &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
 }
 
-/// Compares with a file below `rules/`, or rewrites it when `SHADOWTAP_BLESS` is set.
+/// Compares with a file below `rules/`, or rewrites it when `BLESS` is set.
 fn same_as_file(name: &str, actual: &str) {
     let path = root().join(name);
-    if std::env::var_os("SHADOWTAP_BLESS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, actual).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == actual, "{name} is stale: run this test with SHADOWTAP_BLESS=1");
+    assert!(expected == actual, "{name} is stale: run this test with BLESS=1");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct McpMessage {
     pub direction: Direction,
     /// Request, notification, result or error.
     pub kind: Kind,
-    /// Method; of a response, that of its request.
+    /// Method, of requests and notifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Id, as JSON text.

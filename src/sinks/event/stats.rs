@@ -74,11 +74,13 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Readable bytes in percent of all; 100 when there was nothing to read.
+    /// Readable bytes in percent of all. Without any TCP payload it is 100 when nothing can have
+    /// been missed, and 0 when there were packets that could not be decoded.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.payload_bytes == 0 {
-            return 100.0;
+            let lost = self.undecodable_packets + self.malformed_packets + self.lost_fragments;
+            return if lost == 0 { 100.0 } else { 0.0 };
         }
         #[expect(clippy::cast_precision_loss, reason = "a share, shown with one digit")]
         let share = self.readable_bytes as f64 / self.payload_bytes as f64;

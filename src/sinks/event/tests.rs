@@ -81,7 +81,7 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
         event: period,
         protocol_versions: vec!["2025-06-18".into()],
         eras: vec!["legacy".into()],
-        transports: vec!["streamable_http".into()],
+        transports: vec!["streamable-http".into()],
         methods: Directions {
             client_to_server: BTreeMap::from([("initialize".into(), 1), ("tools/call".into(), 3)]),
             server_to_client: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::super::printable;
-use super::layout::{BOLD, DIM, Page, RED, YELLOW, counted, listed};
+use super::layout::{DIM, Page, RED, YELLOW, counted, listed};
 use super::word;
 use crate::finding::Finding;
 use crate::rules::Severity;
@@ -38,7 +38,7 @@ pub(super) fn write<W: Write>(page: &mut Page<'_, W>, findings: &[Finding]) -> i
     let ids = listed(infos.iter().map(|(id, count)| format!("{id} ×{count}")), 8);
     page.styled(DIM, "  info")?;
     page.plain("      ")?;
-    page.paragraph(&format!("{} not shown: {ids}", counted(total, "finding")), 0, 12)
+    page.rest(&format!("{} not shown: {ids}", counted(total, "finding")), 12)
 }
 
 fn rule<W: Write>(
@@ -55,8 +55,7 @@ fn rule<W: Write>(
     page.styled(colour, &format!("  {:<9}", word(severity).to_uppercase()))?;
     page.plain(" ")?;
     let title = format!("{} {}", printable(&first.rule.id), printable(&first.rule.title));
-    page.styled(BOLD, &title)?;
-    page.blank()?;
+    page.long_heading(&title, 12, 14)?;
     for finding in findings.iter().take(MAX_PER_RULE) {
         page.paragraph(&line(finding), 12, 14)?;
         let place = place(finding);
@@ -73,16 +72,15 @@ fn rule<W: Write>(
     Ok(())
 }
 
-/// Client, server, what happened, how often.
+/// What happened and how often; first by whom and where, if the sentence leaves that out.
 fn line(finding: &Finding) -> String {
-    let times =
-        if finding.count > 1 { format!(" ({} times)", finding.count) } else { String::new() };
-    format!(
-        "{} → {}: {}{times}",
-        finding.client,
-        printable(&finding.server_key),
-        printable(&finding.text)
-    )
+    let Finding { client, server_key, text, count, .. } = finding;
+    let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
+    let text = printable(text);
+    if text.contains(&client.to_string()) && text.contains(&**server_key) {
+        return format!("{text}{times}");
+    }
+    format!("{client} → {}: {text}{times}", printable(server_key))
 }
 
 /// File and packet, ready for Wireshark.

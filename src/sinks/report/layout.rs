@@ -39,6 +39,23 @@ impl<'o, W: Write> Page<'o, W> {
         self.blank()
     }
 
+    /// A heading that may be longer than a line, in a line begun at `column`.
+    pub(super) fn long_heading(
+        &mut self,
+        text: &str,
+        column: usize,
+        indent: usize,
+    ) -> io::Result<()> {
+        if self.colour {
+            write!(self.out, "{BOLD}")?;
+        }
+        self.wrapped_line(text, column, indent)?;
+        if self.colour {
+            write!(self.out, "{BOLD:#}")?;
+        }
+        self.blank()
+    }
+
     /// Text in a style, without a line break.
     pub(super) fn styled(&mut self, style: Ansi, text: &str) -> io::Result<()> {
         if self.colour {
@@ -70,8 +87,19 @@ impl<'o, W: Write> Page<'o, W> {
         self.wrapped(text, TEXT_INDENT, TEXT_INDENT)
     }
 
+    /// Wrapped text that goes on in a line begun, at `column`.
+    pub(super) fn rest(&mut self, text: &str, column: usize) -> io::Result<()> {
+        self.wrapped(text, column, column)
+    }
+
     /// Words up to the width; a word longer than a line is not broken, so that it can be copied.
     fn wrapped(&mut self, text: &str, start: usize, indent: usize) -> io::Result<()> {
+        self.wrapped_line(text, start, indent)?;
+        self.blank()
+    }
+
+    /// The same, without the last line break.
+    fn wrapped_line(&mut self, text: &str, start: usize, indent: usize) -> io::Result<()> {
         let (mut column, mut first) = (start, true);
         for word in text.split(' ') {
             let length = word.chars().count();
@@ -87,7 +115,7 @@ impl<'o, W: Write> Page<'o, W> {
             column += length;
             first = false;
         }
-        writeln!(self.out)
+        Ok(())
     }
 }
 

@@ -105,8 +105,9 @@ fn what(server: &ServerEvent) -> String {
         parts.push(format!("MCP {}", printable(&versions.join(" and "))));
     }
     parts.extend(server.transports.iter().map(|transport| match transport.as_str() {
-        "streamable_http" => "Streamable HTTP".to_owned(),
-        "http_sse" => "HTTP+SSE".to_owned(),
+        "streamable-http" => "Streamable HTTP".to_owned(),
+        "streamable-http-stateless" => "stateless HTTP".to_owned(),
+        "http+sse" => "HTTP+SSE".to_owned(),
         other => printable(other).into_owned(),
     }));
     parts.join(", ")

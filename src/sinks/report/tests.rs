@@ -124,6 +124,7 @@ Could not see
   servers over stdio, and what a tool does behind its server: never on the wire
   read 86.4 % of the TCP payload (4.3 MB of 5.0 MB) in 1200 packets and 9 flows
 
+Written: findings/a.ndjson, a\\u{7}.sarif
 Exit code 1: findings at or above medium
 ";
 
@@ -135,6 +136,7 @@ fn the_report_reads_well() {
         findings: &findings,
         stats: &stats,
         notices: &["approval of tracker expires on 2027-03-01".to_owned()],
+        written: &["findings/a.ndjson".to_owned(), "a\u{7}.sarif".to_owned()],
         exit_code: 1,
         exit_reason: "findings at or above medium",
     };
@@ -154,6 +156,7 @@ fn an_empty_capture_says_so_and_still_names_the_blind_spots() {
         findings: &[],
         stats: &stats,
         notices: &[],
+        written: &[],
         exit_code: 0,
         exit_reason: "nothing found",
     };
@@ -198,6 +201,7 @@ fn nothing_from_the_network_reaches_the_terminal_raw() {
         findings: &[finding],
         stats: &stats,
         notices: &[evil.to_owned()],
+        written: &[],
         exit_code: 1,
         exit_reason: evil,
     };
@@ -215,6 +219,7 @@ fn many_findings_of_one_rule_are_cut() {
         findings: &findings,
         stats: &StatsEvent::default(),
         notices: &[],
+        written: &[],
         exit_code: 1,
         exit_reason: "x",
     };

@@ -8,11 +8,11 @@ fn message(text: &str) -> Message {
     let (mut reader, mut found) = (Reader::default(), Vec::new());
     reader.push(text.as_bytes(), &mut |item| found.push(item));
     reader.finish(&mut |item| found.push(item));
-    let messages = found.into_iter().filter_map(|item| match item {
+    let mut messages = found.into_iter().filter_map(|item| match item {
         Item::Message(message) => Some(*message),
         Item::Anomaly(_) => None,
     });
-    messages.last().unwrap_or_else(|| panic!("no message in {text}"))
+    messages.next_back().unwrap_or_else(|| panic!("no message in {text}"))
 }
 
 /// A message that asks: method and members of `params`.

@@ -138,7 +138,7 @@ fn what_proves_that_a_server_takes_part() {
         ),
         (
             "no metadata",
-            format!("a> GET /.well-known/oauth-protected-resource/mcp\na< 404\na."),
+            "a> GET /.well-known/oauth-protected-resource/mcp\na< 404\na.".to_owned(),
             Evidence::Hint,
         ),
         (
