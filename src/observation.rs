@@ -42,7 +42,8 @@ pub struct ExchangeId {
 /// How the client authenticates, as far as the wire shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Auth {
-    /// Scheme of `Authorization`, in lower case (`bearer`, `basic`); never the credential.
+    /// Scheme of `Authorization`, in lower case (`bearer`, `basic`); `other` if it is not one of
+    /// those in use, for then it may be the credential itself.
     pub scheme: Option<String>,
     /// Name of an API-key header that was sent (`x-api-key`), in lower case.
     pub api_key_header: Option<String>,
@@ -325,4 +326,30 @@ pub struct Observation {
     pub at: At,
     /// What it is.
     pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_credential_counts() {
+        assert!(Auth::default().is_none());
+        let some = |text: &str| Some(text.to_owned());
+        for auth in [
+            Auth { scheme: some("basic"), ..Auth::default() },
+            Auth { api_key_header: some("x-api-key"), ..Auth::default() },
+            Auth { cookie: true, ..Auth::default() },
+            Auth { in_query: vec!["token".to_owned()], ..Auth::default() },
+        ] {
+            assert!(!auth.is_none(), "{auth:?}");
+        }
+    }
+
+    #[test]
+    fn hashes_print_as_hex() {
+        let hash = SecretHash([0, 1, 0xab, 3, 4, 5, 6, 0xff]);
+        assert_eq!(hash.to_string(), "0001ab03040506ff");
+        assert_eq!(serde_json::to_string(&hash).unwrap(), "\"0001ab03040506ff\"");
+    }
 }

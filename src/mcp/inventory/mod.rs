@@ -7,6 +7,7 @@
 mod client;
 mod evidence;
 mod exchanges;
+mod key;
 mod messages;
 mod open;
 mod records;
@@ -22,8 +23,9 @@ use std::time::Duration;
 
 pub use client::Client;
 pub(in crate::mcp) use evidence::is_mcp_path;
+pub use key::{ServerKey, Transport};
 pub use resolve::{Occasion, Reply, Resolved};
-pub use server::{Listed, Outcomes, Server, ServerKey, Transport};
+pub use server::{Listed, Outcomes, Server};
 
 use crate::anomaly::Anomaly;
 use crate::flow::At;

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Limits;
-use super::server::{Server, ServerKey};
+use super::key::ServerKey;
+use super::server::Server;
 use crate::flow::At;
 
 /// A record, or where it went when two turned out to be one server.

@@ -1,83 +1,16 @@
 //! What is kept of one server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::IpAddr;
 
 use super::Limits;
 use super::client::Client;
+use super::key::{ServerKey, Transport};
 use crate::anomaly::Anomaly;
-use crate::exchange::Scheme;
 use crate::flow::At;
 use crate::mcp::Evidence;
 use crate::net::Endpoint;
-use crate::observation::{Definition, DefinitionKind, RequestInfo, SecretHash, Software};
-
-/// Identity of a server: scheme, host, port and path; the address where no host was named.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerKey {
-    /// Clear or TLS.
-    pub scheme: Scheme,
-    /// Host in lower case, or an address literal.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Path; empty when no request was seen.
-    pub path: String,
-}
-
-impl ServerKey {
-    /// The key of the server that a request went to.
-    #[must_use]
-    pub fn of(request: &RequestInfo) -> Self {
-        Self {
-            scheme: request.scheme,
-            host: request.host.clone().unwrap_or_else(|| request.server.ip.to_string()),
-            port: request.port,
-            path: request.path.clone(),
-        }
-    }
-
-    /// The same origin with another path.
-    #[must_use]
-    pub fn with_path(&self, path: &str) -> Self {
-        Self { path: path.to_owned(), ..self.clone() }
-    }
-}
-
-/// `http://mcp.example:8080/mcp`; IPv6 literals in brackets.
-impl fmt::Display for ServerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, path } = self;
-        let scheme = scheme.as_str();
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}{path}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}{path}")
-        }
-    }
-}
-
-/// How messages travel to and from a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// HTTP+SSE of 2024-11-05: a GET stream and a message URI.
-    HttpSse,
-    /// Streamable HTTP, 2025-03-26 to 2025-11-25.
-    StreamableHttp,
-    /// Streamable HTTP without sessions or handshake, 2026-07-28.
-    Stateless,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::HttpSse => "http+sse",
-            Self::StreamableHttp => "streamable-http",
-            Self::Stateless => "streamable-http-stateless",
-        })
-    }
-}
+use crate::observation::{Definition, DefinitionKind, SecretHash, Software};
 
 /// Results and errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -185,3 +185,19 @@ fn a_thousand_merges_end_in_one_record() {
     assert_eq!(outcome.only().key.path, "/sse999");
     assert_eq!(outcome.only().exchanges, 1_000);
 }
+
+#[test]
+fn of_many_requests_with_one_id_the_newest_can_be_answered_elsewhere() {
+    let post = |n: u32| {
+        let head = format!("POST /mcp | {DUAL} | mcp-session-id: s");
+        format!("p> {head}\np> {}\np< 202\np.\n", ask(1, &format!("tools/x{n}")))
+    };
+    let posts: String = (0..100).map(post).collect();
+    let answers = format!("a< data: {TOOLS}\na< \n").repeat(100);
+    let stream = format!("a> GET /mcp | {DUAL} | mcp-session-id: s\na< {SSE}\n{answers}a.\n");
+    let outcome = play(&(posts + &stream));
+    let answered: u64 = outcome.only().outcomes.values().map(|found| found.result).sum();
+    assert_eq!(answered, 64);
+    assert!(outcome.only().outcomes.contains_key("tools/x99"));
+    assert!(!outcome.only().outcomes.contains_key("tools/x0"));
+}

@@ -1,0 +1,149 @@
+//! What the bodies of an exchange say.
+
+use super::super::body::{Body, Found};
+use super::exchange::{Exchange, is_surely_mcp};
+use super::{FlowState, Tap};
+use crate::anomaly::Anomaly;
+use crate::exchange::{BodyInterest, Context, End};
+use crate::net::Direction;
+use crate::observation::{Channel, Event, Message};
+
+impl Tap {
+    pub(super) fn body(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut FlowState,
+        exchange: &mut Exchange,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> BodyInterest {
+        exchange.count(direction, bytes.len());
+        let mut found = std::mem::take(&mut self.found);
+        exchange.body(direction).push(bytes, &mut found);
+        self.report(context, state, exchange, direction, &mut found);
+        self.found = found;
+        if exchange.body(direction).is_wanted() {
+            BodyInterest::Wanted
+        } else {
+            Self::body_is_nothing(exchange, direction);
+            BodyInterest::Unwanted
+        }
+    }
+
+    /// A body turned out not to be JSON: unless it could not be decoded, nothing was said in it.
+    fn body_is_nothing(exchange: &mut Exchange, direction: Direction) {
+        if direction == Direction::ToServer && exchange.body(direction).undecodable_bytes() == 0 {
+            exchange.may_have_spoken = false;
+        }
+    }
+
+    pub(super) fn gap(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut FlowState,
+        exchange: &mut Exchange,
+        direction: Direction,
+        len: u64,
+    ) {
+        let mut found = std::mem::take(&mut self.found);
+        exchange.body(direction).gap(len, &mut found);
+        self.report(context, state, exchange, direction, &mut found);
+        self.found = found;
+    }
+
+    pub(super) fn body_end(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut FlowState,
+        exchange: &mut Exchange,
+        direction: Direction,
+        end: End,
+    ) {
+        let mut found = std::mem::take(&mut self.found);
+        let mut body = std::mem::replace(exchange.body(direction), Body::none());
+        let was_wanted = body.is_wanted();
+        body.finish(end, &mut found);
+        self.counters.undecodable_bytes += body.undecodable_bytes();
+        self.report(context, state, exchange, direction, &mut found);
+        self.found = found;
+        if was_wanted && end == End::Complete {
+            let spoke = exchange.matters;
+            exchange.may_have_spoken &= spoke;
+        }
+    }
+
+    /// Turns what a body gave into observations.
+    fn report(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut FlowState,
+        exchange: &mut Exchange,
+        direction: Direction,
+        found: &mut Vec<Found>,
+    ) {
+        for found in found.drain(..) {
+            match found {
+                Found::Message(message) => {
+                    self.message(context, state, exchange, direction, message);
+                    let mut odd = std::mem::take(&mut self.odd);
+                    odd.drain(..).for_each(|anomaly| self.oddity(context, exchange, anomaly));
+                    self.odd = odd;
+                }
+                // Whether it is one of MCP is clear once the message is there.
+                Found::Anomaly(anomaly) if !exchange.matters => self.odd.push(anomaly),
+                Found::Anomaly(anomaly) => self.oddity(context, exchange, anomaly),
+                Found::Endpoint(uri) => {
+                    if direction == Direction::ToClient && !exchange.ambiguous {
+                        self.endpoint(context, exchange, &uri);
+                    }
+                }
+            }
+        }
+        self.odd.clear();
+    }
+
+    fn oddity(&mut self, context: &Context<'_>, exchange: &Exchange, anomaly: Anomaly) {
+        if !exchange.ambiguous {
+            let (client, server) = (context.client, context.server);
+            self.observe(context, Event::Anomaly { client, server, anomaly });
+        }
+    }
+
+    fn message(
+        &mut self,
+        context: &Context<'_>,
+        state: &mut FlowState,
+        exchange: &mut Exchange,
+        direction: Direction,
+        message: Box<Message>,
+    ) {
+        self.counters.messages += 1;
+        state.is_mcp |= is_surely_mcp(&message);
+        exchange.matters = true;
+        exchange.may_have_spoken = true;
+        self.answered(context, exchange);
+        let channel = match direction {
+            Direction::ToServer => Channel::RequestBody,
+            Direction::ToClient => exchange.channel,
+        };
+        let ambiguous = exchange.ambiguous;
+        let request = exchange.request(&self.hasher);
+        self.observe(context, Event::Message { request, direction, channel, message, ambiguous });
+        if state.is_mcp {
+            let (client, server) = (context.client, context.server);
+            for anomaly in std::mem::take(&mut state.early) {
+                self.observe(context, Event::Anomaly { client, server, anomaly });
+            }
+        }
+    }
+
+    /// The message URI of HTTP+SSE has to be relative or of the same origin; anything else in an
+    /// event of that name belongs to some other protocol.
+    fn endpoint(&mut self, context: &Context<'_>, exchange: &mut Exchange, uri: &str) {
+        let Some((path, session)) = exchange.head.message_uri(uri, &self.hasher) else { return };
+        exchange.matters = true;
+        self.answered(context, exchange);
+        let request = exchange.request(&self.hasher);
+        self.observe(context, Event::SseEndpoint { request, path, session });
+    }
+}
