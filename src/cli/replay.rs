@@ -229,23 +229,13 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
     match (failing.count(), args.fail_on) {
         (0, FailOn::Never) => (Exit::Clean, "findings do not fail this run".to_owned()),
         (0, FailOn::At(least)) => {
-            (Exit::Clean, format!("no finding of severity {} or above", word(least)))
+            (Exit::Clean, format!("no finding of severity {} or above", least.as_str()))
         }
         (count, FailOn::At(least)) => {
             let findings = if count == 1 { "finding" } else { "findings" };
-            (Exit::Findings, format!("{count} {findings} of severity {} or above", word(least)))
+            (Exit::Findings, format!("{count} {findings} of severity {} or above", least.as_str()))
         }
         (_, FailOn::Never) => (Exit::Clean, String::new()),
-    }
-}
-
-const fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
     }
 }
 

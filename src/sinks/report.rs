@@ -138,18 +138,8 @@ fn by_severity(findings: &[Finding]) -> String {
     }
     let worst_first = counts.iter().rev();
     let parts: Vec<String> =
-        worst_first.map(|(severity, count)| format!("{count} {}", word(*severity))).collect();
+        worst_first.map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
     parts.join(", ")
-}
-
-const fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }
 
 /// One line for each way in which something was not seen.

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 
 use super::super::printable;
 use super::layout::{DIM, Page, RED, YELLOW, counted, listed};
-use super::word;
 use crate::finding::Finding;
 use crate::rules::Severity;
 
@@ -52,7 +51,7 @@ fn rule<W: Write>(
         Severity::Medium => YELLOW,
         Severity::Low | Severity::Info => DIM,
     };
-    page.styled(colour, &format!("  {:<9}", word(severity).to_uppercase()))?;
+    page.styled(colour, &format!("  {:<9}", severity.as_str().to_uppercase()))?;
     page.plain(" ")?;
     let title = format!("{} {}", printable(&first.rule.id), printable(&first.rule.title));
     page.long_heading(&title, 12, 14)?;
