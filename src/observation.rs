@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::anomaly::Anomaly;
-use crate::exchange::{End, Scheme, Version, Visibility};
+use crate::exchange::{DnsMessage, End, Scheme, TlsAnswer, TlsHello, Version, Visibility};
 use crate::flow::At;
-use crate::net::{Direction, Endpoint};
+use crate::net::{Direction, Endpoint, Scope};
 
 /// A secret reduced to a keyed hash (HMAC-SHA-256, first 8 bytes): equal for equal secrets under
 /// one key, and good for nothing else.
@@ -82,6 +82,8 @@ pub struct RequestInfo {
     pub client: Endpoint,
     /// Server address (a proxy's, for a request to an explicit proxy).
     pub server: Endpoint,
+    /// VLANs and tunnels around the flow.
+    pub scope: Scope,
     /// Clear or TLS.
     pub scheme: Scheme,
     /// What the source shows.
@@ -159,6 +161,10 @@ pub enum Channel {
     ResponseBody,
     /// An event of an SSE response.
     Sse,
+    /// A WebSocket message.
+    WebSocket,
+    /// A line on a bare connection.
+    Line,
 }
 
 /// A JSON-RPC id (JSON-RPC 2.0 section 4), kept as its JSON text so that `1` and `"1"` differ.
@@ -305,6 +311,30 @@ pub enum Event {
         body_bytes: [u64; 2],
         /// How the response ended; `None` when there was none.
         response: Option<End>,
+    },
+    /// A handshake in TLS or QUIC: a hint at most, whatever the name.
+    Tls {
+        /// Client.
+        client: Endpoint,
+        /// Server.
+        server: Endpoint,
+        /// VLANs and tunnels around the flow.
+        scope: Scope,
+        /// Authority of the `CONNECT` tunnel that it runs in.
+        tunnel: Option<String>,
+        /// The ClientHello; `None` when the capture does not have it.
+        hello: Option<Arc<TlsHello>>,
+        /// What the server answered: a second observation of the flow has it.
+        answer: Option<Arc<TlsAnswer>>,
+    },
+    /// A DNS message.
+    Dns {
+        /// Who asked.
+        client: Endpoint,
+        /// Who was asked.
+        server: Endpoint,
+        /// The message.
+        message: DnsMessage,
     },
     /// An oddity of a flow that matters.
     Anomaly {

@@ -6,6 +6,7 @@ use super::state::State;
 use super::turn::Turn;
 use super::{Counters, Limits};
 use crate::anomaly::Anomaly;
+use crate::decode::Datagram;
 use crate::exchange::ExchangeSink;
 use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler, Interest};
 use crate::net::Side;
@@ -42,6 +43,12 @@ impl<S: ExchangeSink> Layer<S> {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Takes in one UDP datagram.
+    pub fn datagram(&mut self, datagram: &Datagram<'_>) {
+        self.counters.udp.flows += 1;
+        self.counters.udp.bytes += u64::from(datagram.header.payload_len);
     }
 
     fn turn<'a>(

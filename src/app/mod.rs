@@ -92,6 +92,8 @@ pub struct Counters {
     pub websocket: Tally,
     /// Everything else, flows that never showed what they are included.
     pub other: Tally,
+    /// UDP datagrams.
+    pub udp: Tally,
     /// Bytes missing in flows that were being read.
     pub gap_bytes: u64,
     /// Anomalies reported, the flow layer's not among them.
@@ -113,6 +115,7 @@ impl std::ops::AddAssign<&Self> for Counters {
         self.http2 += &other.http2;
         self.websocket += &other.websocket;
         self.other += &other.other;
+        self.udp += &other.udp;
         self.gap_bytes += other.gap_bytes;
         self.anomalies += other.anomalies;
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::anomaly::Anomaly;
 use crate::exchange::{BodyInterest, Context, End, ExchangeEvent, ExchangeSink, Headers, Version};
 use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _, Interest};
-use crate::net::{Endpoint, Scope, Side};
+use crate::net::{Direction, Endpoint, Scope, Side};
 use crate::time::Timestamp;
 
 const DIALOGUES: &str = include_str!("tests/dialogues.txt");
@@ -58,6 +58,14 @@ fn describe(context: &Context<'_>, event: &ExchangeEvent<'_>) -> (String, Vec<u8
         ExchangeEvent::ResponseBody(body) => ("<".to_owned(), *body),
         ExchangeEvent::RequestGap(len) => (format!("> gap {len}"), &[][..]),
         ExchangeEvent::ResponseGap(len) => (format!("< gap {len}"), &[][..]),
+        ExchangeEvent::Message(piece) => {
+            let arrow = if piece.direction == Direction::ToServer { ">" } else { "<" };
+            let over = piece.end.map(|why| format!(" {}", end(&why))).unwrap_or_default();
+            (format!("{arrow} message{over}"), piece.bytes)
+        }
+        ExchangeEvent::MessageGap(direction, len) => {
+            (format!("{direction:?} message gap {len}"), &[][..])
+        }
         ExchangeEvent::RequestEnd(why) => (format!("> {}", end(why)), &[][..]),
         ExchangeEvent::ResponseEnd(why) => (format!("< {}", end(why)), &[][..]),
         ExchangeEvent::Aborted => ("aborted".to_owned(), &[][..]),

@@ -13,7 +13,7 @@ use super::http1::resync::{Found, LineStart, Search};
 use super::probe::{Guess, Protocol, probe};
 use super::state::{self, Lane, State};
 use super::{Counters, Limits};
-use crate::exchange::{Context, ExchangeSink};
+use crate::exchange::{Context, ExchangeSink, Scheme};
 use crate::flow::{At, Chunk, Finish, FlowInfo, Gap};
 use crate::net::{Direction, Side};
 
@@ -40,7 +40,7 @@ pub(in crate::app) fn line<'l>(
         None | Some(Side::Originator) => (flow.originator, flow.responder),
         Some(Side::Responder) => (flow.responder, flow.originator),
     };
-    Line { flow: flow.id, client, server, at, tunnels }
+    Line { flow: flow.id, client, server, scope: flow.scope, scheme: Scheme::Http, at, tunnels }
 }
 
 impl<S: ExchangeSink> Turn<'_, S> {

@@ -52,6 +52,8 @@ impl Default for Limits {
 pub enum Decoded<'a> {
     /// A TCP segment.
     Segment(Segment<'a>),
+    /// A UDP datagram that is no tunnel.
+    Datagram(super::Datagram<'a>),
     /// A fragment, stored: its datagram is not complete yet.
     Fragment,
     /// Nothing; the packet is to be counted under this reason.

@@ -110,6 +110,33 @@ pub struct SegmentHeader {
     pub checksum: ChecksumSeed,
 }
 
+/// A UDP datagram that is no tunnel. The payload borrows the capture buffer or a reassembled
+/// datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Addresses and time.
+    pub header: DatagramHeader,
+    /// The captured payload bytes.
+    pub payload: &'a [u8],
+}
+
+/// Everything of a UDP datagram but its payload. Plain data, so that it can cross threads.
+#[derive(Clone, Copy, Debug)]
+pub struct DatagramHeader {
+    /// Index of the packet over the whole run.
+    pub packet: u64,
+    /// Capture time.
+    pub time: Timestamp,
+    /// Sender.
+    pub src: Endpoint,
+    /// Receiver.
+    pub dst: Endpoint,
+    /// VLANs and tunnels around it.
+    pub scope: Scope,
+    /// Length of the payload on the wire, in bytes.
+    pub payload_len: u32,
+}
+
 /// A TCP segment. The payload borrows the capture buffer or a reassembled datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {

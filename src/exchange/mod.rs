@@ -5,12 +5,19 @@
 //! pairs: an SSE response stays open for hours, and a refusal has to be decided on the request.
 //! Bodies are free of transfer coding but still content-coded.
 
+mod dns;
+mod tls;
+
+pub use dns::{DnsAddress, DnsMessage};
+pub use tls::{Carrier, Ech, TlsAnswer, TlsEvent, TlsHello};
+
 use crate::anomaly::Anomaly;
 use crate::flow::At;
-use crate::net::{Direction, Endpoint};
+use crate::net::{Direction, Endpoint, Scope};
 use serde::Serialize;
 
-/// URI scheme of an exchange.
+/// URI scheme of an exchange; `tcp` and `tls` for JSON-RPC lines without HTTP, as in a tunnelled
+/// stdio server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
@@ -18,24 +25,32 @@ pub enum Scheme {
     Http,
     /// Inside TLS.
     Https,
+    /// No HTTP: lines on a bare TCP connection.
+    Tcp,
+    /// The same inside TLS.
+    Tls,
 }
 
 impl Scheme {
-    /// `http` or `https`.
+    /// As in a URI.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
-    /// The port that a URI of this scheme has when it names none (RFC 9110 section 4.2).
+    /// The port that a URI of this scheme has when it names none (RFC 9110 section 4.2); 0 where
+    /// there is no such port.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+            Self::Tcp | Self::Tls => 0,
         }
     }
 }
@@ -146,6 +161,33 @@ pub enum End {
     Truncated,
 }
 
+/// How the bytes of a [`MessagePiece`] are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageCoding {
+    /// As they are.
+    Plain,
+    /// DEFLATE (RFC 7692), the final empty block left out as on the wire. `fresh`: each message
+    /// of this direction begins with an empty window (`..._no_context_takeover`).
+    Deflate {
+        /// See above.
+        fresh: bool,
+    },
+}
+
+/// Bytes of one message on a stream of messages: WebSocket (RFC 6455), or one line of
+/// newline-delimited JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct MessagePiece<'a> {
+    /// Who sends it.
+    pub direction: Direction,
+    /// Their coding; the same for all pieces of a message.
+    pub coding: MessageCoding,
+    /// The next bytes, unmasked; may be empty at the end.
+    pub bytes: &'a [u8],
+    /// The message is over.
+    pub end: Option<End>,
+}
+
 /// One step of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub enum ExchangeEvent<'a> {
@@ -166,6 +208,12 @@ pub enum ExchangeEvent<'a> {
     ResponseGap(u64),
     /// The response is over, and with it the exchange.
     ResponseEnd(End),
+    /// Bytes of a message on the stream that the exchange became (after a 101, or without HTTP
+    /// from the start). Messages of one direction follow each other, those of both interleave.
+    /// `Unwanted` ends the reading of the whole stream.
+    Message(MessagePiece<'a>),
+    /// So many bytes of the stream of messages are missing.
+    MessageGap(Direction, u64),
     /// The flow ended before the response was over (or began): the exchange's last event.
     Aborted,
 }
@@ -179,6 +227,8 @@ pub struct Context<'a> {
     pub client: Endpoint,
     /// Server address of it (a proxy's, when the request goes to an explicit proxy).
     pub server: Endpoint,
+    /// VLANs and tunnels around the flow.
+    pub scope: Scope,
     /// Clear or inside TLS.
     pub scheme: Scheme,
     /// Authority of the `CONNECT` tunnel that the exchange runs in, as the client wrote it.
@@ -235,6 +285,16 @@ pub trait ExchangeSink {
     ) -> Option<BodyInterest> {
         let _ = (context, state, number, direction);
         None
+    }
+
+    /// A step of the handshake of a flow in TLS or QUIC.
+    fn tls(&mut self, context: &Context<'_>, state: &mut Self::State, event: TlsEvent<'_>) {
+        let _ = (context, state, event);
+    }
+
+    /// A DNS message. Of UDP each comes with a state of its own.
+    fn dns(&mut self, context: &Context<'_>, state: &mut Self::State, message: DnsMessage) {
+        let _ = (context, state, message);
     }
 
     /// An oddity of the application layer.

@@ -37,21 +37,23 @@ impl Key {
     /// The key of a segment, and which end sent it. A host that talks to itself from a port to
     /// the same port is always the low end.
     pub(super) fn of(header: &SegmentHeader) -> (Self, End) {
-        let (src, dst) = (octets(header.src.ip), octets(header.dst.ip));
-        let from_low = (src, header.src.port) <= (dst, header.dst.port);
+        Self::between(header.src, header.dst, header.scope)
+    }
+
+    #[inline]
+    fn between(from: Endpoint, to: Endpoint, scope: Scope) -> (Self, End) {
+        let (src, dst) = (octets(from.ip), octets(to.ip));
+        let from_low = (src, from.port) <= (dst, to.port);
         let (low, high) = if from_low { (src, dst) } else { (dst, src) };
-        let (low_port, high_port) = if from_low {
-            (header.src.port, header.dst.port)
-        } else {
-            (header.dst.port, header.src.port)
-        };
+        let (low_port, high_port) =
+            if from_low { (from.port, to.port) } else { (to.port, from.port) };
         let key = Self {
             low,
             high,
-            scope: header.scope.0.to_le_bytes(),
+            scope: scope.0.to_le_bytes(),
             low_port: low_port.to_le_bytes(),
             high_port: high_port.to_le_bytes(),
-            family: if header.src.ip.is_ipv4() { 4 } else { 6 },
+            family: if from.ip.is_ipv4() { 4 } else { 6 },
         };
         (key, if from_low { End::Low } else { End::High })
     }
@@ -114,11 +116,11 @@ fn octets(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// The shard of a segment, 0 to `shards` - 1: both directions of a flow get the same one. Not
+/// The shard of a five-tuple, 0 to `shards` - 1: both directions of a flow get the same one. Not
 /// correlated with the hash that a [`Table`](super::Table) of the same seed uses.
 #[must_use]
-pub fn shard_of(header: &SegmentHeader, seed: u64, shards: usize) -> usize {
-    let (key, _) = Key::of(header);
+pub fn shard_of(src: Endpoint, dst: Endpoint, scope: Scope, seed: u64, shards: usize) -> usize {
+    let (key, _) = Key::between(src, dst, scope);
     let hash = key.hash(seed.rotate_left(32) ^ SALT[3]) >> 32;
     let scaled = (u128::from(hash) * shards as u128) >> 32;
     usize::try_from(scaled).unwrap_or(0)
@@ -171,6 +173,10 @@ mod tests {
         }
     }
 
+    fn shard(header: &SegmentHeader, seed: u64, shards: usize) -> usize {
+        shard_of(header.src, header.dst, header.scope, seed, shards)
+    }
+
     #[test]
     fn both_directions_share_a_key_and_a_shard() {
         let pairs = [
@@ -188,11 +194,11 @@ mod tests {
             assert_eq!(key.endpoint(from), there.src);
             assert_eq!(key.endpoint(from.other()), there.dst);
             for shards in [1, 2, 3, 64] {
-                assert_eq!(shard_of(&there, 9, shards), shard_of(&back, 9, shards));
-                assert!(shard_of(&there, 9, shards) < shards);
+                assert_eq!(shard(&there, 9, shards), shard(&back, 9, shards));
+                assert!(shard(&there, 9, shards) < shards);
             }
         }
-        assert_eq!(shard_of(&header("192.0.2.1:80", "192.0.2.2:1", 0), 9, 0), 0);
+        assert_eq!(shard(&header("192.0.2.1:80", "192.0.2.2:1", 0), 9, 0), 0);
     }
 
     // R21, R22: scopes and address families never mix.
@@ -215,7 +221,7 @@ mod tests {
         for port in 1024..9216 {
             let mut head = header("10.0.0.1:80", "10.0.0.2:1", 0);
             head.dst.port = port;
-            counts[shard_of(&head, 1, 4)] += 1;
+            counts[shard(&head, 1, 4)] += 1;
         }
         assert!(counts.iter().all(|&count| (1800..2300).contains(&count)), "{counts:?}");
     }

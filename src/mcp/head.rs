@@ -13,7 +13,7 @@ use crate::exchange::{
     Context, HeaderSpan, Headers, RequestHead, ResponseHead, Scheme, Version, Visibility,
 };
 use crate::flow::At;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Scope};
 use crate::observation::{ExchangeId, RequestInfo, ResponseInfo, SecretHash};
 use crate::secret::SecretHasher;
 use crate::time::Timestamp;
@@ -41,6 +41,7 @@ pub(super) struct RequestCopy {
     id: ExchangeId,
     client: Endpoint,
     server: Endpoint,
+    scope: Scope,
     scheme: Scheme,
     visibility: Visibility,
     tunnel: Option<String>,
@@ -59,6 +60,7 @@ impl Default for RequestCopy {
             id: ExchangeId { flow: 0, number: 0 },
             client: Endpoint::UNKNOWN,
             server: Endpoint::UNKNOWN,
+            scope: Scope::default(),
             scheme: Scheme::Http,
             visibility: Visibility::Body,
             tunnel: None,
@@ -77,6 +79,7 @@ impl RequestCopy {
         self.version = Version::Http11;
         self.id = ExchangeId { flow: context.flow, number };
         (self.client, self.server) = (context.client, context.server);
+        self.scope = context.scope;
         (self.scheme, self.visibility) = (context.scheme, context.visibility);
         self.tunnel = context.tunnel.map(str::to_owned);
         self.at = context.at;
@@ -184,6 +187,7 @@ impl RequestCopy {
             id: self.id,
             client: self.client,
             server: self.server,
+            scope: self.scope,
             scheme,
             visibility: self.visibility,
             at: self.at,

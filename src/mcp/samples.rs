@@ -107,6 +107,7 @@ pub(crate) fn context(flow: u64, at: At) -> Context<'static> {
         flow,
         client: Endpoint::new("10.0.0.1".parse().unwrap(), 40_000),
         server: Endpoint::new("10.0.0.2".parse().unwrap(), 80),
+        scope: crate::net::Scope::default(),
         scheme: Scheme::Http,
         tunnel: None,
         visibility: Visibility::Body,

@@ -15,7 +15,8 @@ use super::body::{Body, Found};
 use super::head;
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
-    BodyInterest, Context, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
+    BodyInterest, Context, DnsMessage, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
+    TlsEvent,
 };
 use crate::net::Direction;
 use crate::observation::{Channel, Event, Observation};
@@ -228,6 +229,9 @@ impl Tap {
                 self.body_end(context, state, exchange, ToClient, end);
                 self.end(context, exchange, Some(end));
             }
+            ExchangeEvent::Message(_) | ExchangeEvent::MessageGap(..) => {
+                return BodyInterest::Unwanted;
+            }
             ExchangeEvent::Aborted => {
                 self.body_end(context, state, exchange, ToServer, End::Truncated);
                 self.body_end(context, state, exchange, ToClient, End::Truncated);
@@ -327,6 +331,21 @@ impl ExchangeSink for Tap {
         let wanted = copy.body(direction).is_wanted();
         state.ambiguous = Some(copy);
         Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
+    }
+
+    fn tls(&mut self, context: &Context<'_>, _: &mut FlowState, event: TlsEvent<'_>) {
+        let (hello, answer) = match event {
+            TlsEvent::Hello(hello) => (Some(Arc::new(hello.clone())), None),
+            TlsEvent::Answer(answer) => (None, Some(Arc::new(answer.clone()))),
+        };
+        let Context { client, server, scope, tunnel, .. } = *context;
+        let tunnel = tunnel.map(str::to_owned);
+        self.observe(context, Event::Tls { client, server, scope, tunnel, hello, answer });
+    }
+
+    fn dns(&mut self, context: &Context<'_>, _: &mut FlowState, message: DnsMessage) {
+        let Context { client, server, .. } = *context;
+        self.observe(context, Event::Dns { client, server, message });
     }
 
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {

@@ -49,6 +49,8 @@ pub(super) struct Counters {
     pub fragments: u64,
     /// TCP segments.
     pub segments: u64,
+    /// UDP datagrams that are no tunnels.
+    pub datagrams: u64,
     /// First and last packet times.
     pub times: Option<(Timestamp, Timestamp)>,
 }
@@ -252,6 +254,10 @@ impl Reader {
             Decoded::Segment(segment) => {
                 counters.segments += 1;
                 workers.push(&segment, out);
+            }
+            Decoded::Datagram(datagram) => {
+                counters.datagrams += 1;
+                workers.push_datagram(&datagram, out);
             }
             Decoded::Fragment => counters.fragments += 1,
             Decoded::Skipped(skip) => {

@@ -130,6 +130,7 @@ fn play(exchange: &GivenExchange, number: u64, tap: &mut Tap) -> Result<(), Stri
         flow: number,
         client,
         server,
+        scope: crate::net::Scope::default(),
         scheme: if exchange.tls { Scheme::Https } else { Scheme::Http },
         tunnel: None,
         visibility: Visibility::Body,

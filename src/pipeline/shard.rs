@@ -1,7 +1,7 @@
 //! One shard: a flow table of its own with the layers above it, up to observations.
 
 use crate::app;
-use crate::decode::Segment;
+use crate::decode::{Datagram, Segment};
 use crate::flow::{self, At};
 use crate::mcp;
 use crate::observation::Observation;
@@ -65,6 +65,12 @@ impl Shard {
     pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
         self.table.push(segment, &mut self.layers);
         self.drain((segment.header.packet, PUSHED), out);
+    }
+
+    /// Takes in one UDP datagram.
+    pub(super) fn push_datagram(&mut self, datagram: &Datagram<'_>, out: &mut Vec<Caused>) {
+        self.layers.datagram(datagram);
+        self.drain((datagram.header.packet, PUSHED), out);
     }
 
     /// Time passes: what is due leaves, also in shards that see no packets.

@@ -128,6 +128,7 @@ fn read_counters(read: &read::Counters) -> BTreeMap<String, u64> {
         ("truncated_bytes", read.truncated_bytes),
         ("fragments", read.fragments),
         ("segments", read.segments),
+        ("datagrams", read.datagrams),
     ];
     pairs.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }

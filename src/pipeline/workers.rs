@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::shard::{Caused, Limits, SHARDS, Shard};
-use crate::decode::{Segment, SegmentHeader};
+use crate::decode::{Datagram, DatagramHeader, Segment, SegmentHeader};
 use crate::flow::{self, At};
 use crate::secret::SecretHasher;
 
@@ -26,6 +26,8 @@ const ROUNDS_AHEAD: usize = 3;
 enum Work {
     /// A segment for one of the thread's shards; its payload lies in the batch's bytes.
     Segment { shard: usize, header: SegmentHeader, start: usize, end: usize },
+    /// A UDP datagram, likewise.
+    Datagram { shard: usize, header: DatagramHeader, start: usize, end: usize },
     /// Time passes for all of the thread's shards.
     Tick(At),
 }
@@ -81,7 +83,7 @@ pub(super) struct Workers {
     seed: u64,
     inline: Vec<Shard>,
     threads: Vec<Worker>,
-    /// Segments in all.
+    /// Segments and datagrams in all.
     total: u64,
     segments: usize,
     bytes: usize,
@@ -145,27 +147,67 @@ impl Workers {
 
     /// Takes in one segment; observations go to `out` in packet order, perhaps some rounds later.
     pub(super) fn push(&mut self, segment: &Segment<'_>, out: &mut Vec<Caused>) {
-        self.total += 1;
-        if self.total.is_multiple_of(TICK_SEGMENTS) {
-            self.tick(At { packet: segment.header.packet, time: segment.header.time }, out);
-        }
-        let shard = flow::shard_of(&segment.header, self.seed, SHARDS);
+        let SegmentHeader { packet, time, src, dst, scope, .. } = segment.header;
+        self.count(At { packet, time }, out);
+        let shard = flow::shard_of(src, dst, scope, self.seed, SHARDS);
         if self.threads.is_empty() {
             if let Some(shard) = self.inline.get_mut(shard) {
                 shard.push(segment, out);
             }
             return;
         }
+        let header = segment.header;
+        self.hand_out(shard, segment.payload, out, |shard, start, end| Work::Segment {
+            shard,
+            header,
+            start,
+            end,
+        });
+    }
+
+    /// Takes in one UDP datagram, likewise.
+    pub(super) fn push_datagram(&mut self, datagram: &Datagram<'_>, out: &mut Vec<Caused>) {
+        let DatagramHeader { packet, time, src, dst, scope, .. } = datagram.header;
+        self.count(At { packet, time }, out);
+        let shard = flow::shard_of(src, dst, scope, self.seed, SHARDS);
+        if self.threads.is_empty() {
+            if let Some(shard) = self.inline.get_mut(shard) {
+                shard.push_datagram(datagram, out);
+            }
+            return;
+        }
+        let header = datagram.header;
+        self.hand_out(shard, datagram.payload, out, |shard, start, end| Work::Datagram {
+            shard,
+            header,
+            start,
+            end,
+        });
+    }
+
+    fn count(&mut self, at: At, out: &mut Vec<Caused>) {
+        self.total += 1;
+        if self.total.is_multiple_of(TICK_SEGMENTS) {
+            self.tick(at, out);
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        shard: usize,
+        payload: &[u8],
+        out: &mut Vec<Caused>,
+        work: impl FnOnce(usize, usize, usize) -> Work,
+    ) {
         let count = self.threads.len();
         if let Some(worker) = self.threads.get_mut(shard % count) {
             let batch = &mut worker.filling;
             let start = batch.bytes.len();
-            batch.bytes.extend_from_slice(segment.payload);
-            let (header, end) = (segment.header, batch.bytes.len());
-            batch.work.push(Work::Segment { shard: shard / count, header, start, end });
+            batch.bytes.extend_from_slice(payload);
+            batch.work.push(work(shard / count, start, batch.bytes.len()));
         }
         self.segments += 1;
-        self.bytes += segment.payload.len();
+        self.bytes += payload.len();
         if self.segments >= self.max_segments || self.bytes >= ROUND_BYTES {
             self.dispatch(false, out);
         }
@@ -269,6 +311,12 @@ fn process(shards: &mut [Shard], batch: &Batch) -> Vec<Caused> {
                 let payload = batch.bytes.get(*start..*end).unwrap_or_default();
                 if let Some(shard) = shards.get_mut(*shard) {
                     shard.push(&Segment { header: *header, payload }, &mut caused);
+                }
+            }
+            Work::Datagram { shard, header, start, end } => {
+                let payload = batch.bytes.get(*start..*end).unwrap_or_default();
+                if let Some(shard) = shards.get_mut(*shard) {
+                    shard.push_datagram(&Datagram { header: *header, payload }, &mut caused);
                 }
             }
             Work::Tick(at) => {

@@ -10,7 +10,7 @@ use crate::exchange::{
     ResponseHead, Scheme, Version, Visibility,
 };
 use crate::flow::At;
-use crate::net::{Direction, Endpoint};
+use crate::net::{Direction, Endpoint, Scope};
 
 /// Who talks to whom, and when.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(in crate::app) struct Line<'a> {
     pub(in crate::app) flow: u64,
     pub(in crate::app) client: Endpoint,
     pub(in crate::app) server: Endpoint,
+    pub(in crate::app) scope: Scope,
+    pub(in crate::app) scheme: Scheme,
     pub(in crate::app) at: At,
     pub(in crate::app) tunnels: &'a [Box<str>],
 }
@@ -30,7 +32,8 @@ impl<'a> Line<'a> {
             flow: self.flow,
             client: self.client,
             server: self.server,
-            scheme: Scheme::Http,
+            scope: self.scope,
+            scheme: self.scheme,
             tunnel: tunnel.map(|authority| &**authority),
             visibility: Visibility::Body,
             at: self.at,

@@ -38,6 +38,7 @@ fn push(decoder: &mut Decoder, seconds: i64, frame: &[u8]) -> String {
             assert_eq!(segment.checksum(), Checksum::Good);
             String::from_utf8_lossy(segment.payload).into_owned()
         }
+        Decoded::Datagram(_) => "udp".into(),
         Decoded::Fragment => "-".into(),
         Decoded::Skipped(skip) => skip.name().into(),
     }

@@ -19,6 +19,7 @@ fn decode_one(packet: &Packet<'_>) -> Result<(SegmentHeader, Vec<u8>), Skip> {
     match Decoder::default().push(packet) {
         Decoded::Segment(segment) => Ok((segment.header, segment.payload.to_vec())),
         Decoded::Skipped(skip) => Err(skip),
+        Decoded::Datagram(_) => panic!("UDP"),
         Decoded::Fragment => panic!("fragment"),
     }
 }

@@ -130,6 +130,7 @@ proptest! {
                     prop_assert_eq!(segment.payload, &payload[..]);
                     prop_assert_eq!(segment.checksum(), Checksum::Good);
                 }
+                Decoded::Datagram(_) => prop_assert!(false, "UDP"),
                 Decoded::Fragment => prop_assert!(!complete),
                 Decoded::Skipped(skip) => prop_assert!(false, "{}", skip.name()),
             }

@@ -144,6 +144,8 @@ impl Inventory {
             }
             Event::Answered { request, response } => self.answered(&request, &response, at, out),
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
+            // Names are hints, whatever they say: no record comes of them here.
+            Event::Tls { .. } | Event::Dns { .. } => None,
             Event::Anomaly { server, anomaly, .. } => {
                 let Some(index) = self.by_endpoint.get(&server).copied() else {
                     self.note_early(server, anomaly);

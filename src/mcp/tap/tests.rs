@@ -23,6 +23,8 @@ fn line(seen: &Observation) -> String {
         }
         Event::Answered { response, .. } => format!("answered {}", response.status),
         Event::Ended { response, .. } => format!("ended {response:?}"),
+        Event::Tls { .. } => "tls".to_owned(),
+        Event::Dns { .. } => "dns".to_owned(),
         Event::Anomaly { anomaly, .. } => anomaly.to_string(),
     };
     format!("{name} {what}")

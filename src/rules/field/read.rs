@@ -289,6 +289,8 @@ const fn channel_name(channel: Channel) -> &'static str {
         Channel::RequestBody => "request_body",
         Channel::ResponseBody => "response_body",
         Channel::Sse => "sse",
+        Channel::WebSocket => "web_socket",
+        Channel::Line => "line",
     }
 }
 
