@@ -17,6 +17,8 @@ mod http1;
 mod layer;
 pub mod probe;
 mod state;
+#[allow(dead_code, unused_imports, reason = "called once flows in TLS are read")]
+mod tls;
 mod turn;
 
 #[cfg(test)]
