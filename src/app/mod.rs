@@ -16,6 +16,8 @@ mod fuzzing;
 mod http1;
 mod layer;
 pub mod probe;
+#[allow(dead_code, unused_imports, reason = "called once datagrams are read")]
+mod quic;
 mod state;
 #[allow(dead_code, unused_imports, reason = "called once flows in TLS are read")]
 mod tls;
