@@ -60,8 +60,8 @@ const SERVER_INITIALS: [(Version, &str); 2] = [
 ];
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(byte).collect()
+    let byte = |pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn client() -> Endpoint {
@@ -267,7 +267,7 @@ fn handshakes_are_bounded_in_number_and_time() {
         (found, flows.len())
     };
     for port in 1..=30 {
-        assert_eq!(push(port, 0, &first).0, false);
+        assert!(!push(port, 0, &first).0);
     }
     assert_eq!(push(21, 0, &second), (true, 10));
     // The oldest gave way, and its rest is one more flow of which nothing is known.

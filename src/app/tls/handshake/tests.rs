@@ -8,8 +8,8 @@ fn sample(name: &str) -> Vec<u8> {
     let mut lines = include_str!("tests/samples.txt").lines();
     assert!(lines.any(|line| line.strip_prefix("= ") == Some(name)), "{name}");
     let hex: String = lines.take_while(|line| !line.is_empty()).collect();
-    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(byte).collect()
+    let byte = |pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
 /// Every message with its type.
