@@ -15,6 +15,8 @@ pub enum Layer {
     Flow,
     /// HTTP/1 framing.
     Http1,
+    /// HTTP/2 framing and header compression.
+    Http2,
     /// Content coding and server-sent events.
     Content,
     /// JSON and JSON-RPC.
@@ -49,6 +51,7 @@ impl Layer {
             Self::Decode => "decode",
             Self::Flow => "flow",
             Self::Http1 => "http1",
+            Self::Http2 => "http2",
             Self::Content => "content",
             Self::JsonRpc => "json_rpc",
             Self::Mcp => "mcp",

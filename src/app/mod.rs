@@ -18,6 +18,8 @@ mod dns;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod http1;
+#[allow(dead_code, unused_imports, reason = "until the layer calls it")]
+mod http2;
 mod layer;
 pub mod probe;
 mod quic;
@@ -29,6 +31,7 @@ mod turn;
 #[cfg(test)]
 mod tests;
 
+pub use http2::Limits as Http2Limits;
 pub use layer::Layer;
 pub use probe::Protocol;
 pub use state::State;
@@ -38,7 +41,7 @@ pub use fuzzing::{fuzz, fuzz_dns, fuzz_quic_initial, fuzz_tls_handshake};
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
-/// in ordinary traffic.
+/// in ordinary traffic. A flow of HTTP/2 has the bounds of [`Http2Limits`] instead.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Start line and header fields of one message, in bytes, and the trailer section alike. At
@@ -58,6 +61,8 @@ pub struct Limits {
     pub max_alternate_bytes: u64,
     /// One chunk-size line with its extensions, in bytes.
     pub max_chunk_line_bytes: usize,
+    /// HTTP/2.
+    pub http2: Http2Limits,
 }
 
 impl Default for Limits {
@@ -71,6 +76,7 @@ impl Default for Limits {
             max_search_bytes: 1 << 20,
             max_alternate_bytes: 64 << 10,
             max_chunk_line_bytes: 16 << 10,
+            http2: Http2Limits::default(),
         }
     }
 }
