@@ -15,6 +15,11 @@ pub enum Layer {
     Flow,
     /// HTTP/1 framing.
     Http1,
+    /// WebSocket framing.
+    #[serde(rename = "websocket")]
+    WebSocket,
+    /// Lines on a bare connection.
+    Lines,
     /// Content coding and server-sent events.
     Content,
     /// JSON and JSON-RPC.
@@ -49,6 +54,8 @@ impl Layer {
             Self::Decode => "decode",
             Self::Flow => "flow",
             Self::Http1 => "http1",
+            Self::WebSocket => "websocket",
+            Self::Lines => "lines",
             Self::Content => "content",
             Self::JsonRpc => "json_rpc",
             Self::Mcp => "mcp",

@@ -15,9 +15,13 @@ mod alternate;
 mod fuzzing;
 mod http1;
 mod layer;
+#[allow(dead_code, unused_imports, reason = "called once the layer reads bare connections")]
+mod lines;
 pub mod probe;
 mod state;
 mod turn;
+#[allow(dead_code, unused_imports, reason = "called once the layer reads switched connections")]
+mod websocket;
 
 #[cfg(test)]
 mod tests;
