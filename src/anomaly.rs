@@ -13,10 +13,17 @@ pub enum Layer {
     Decode,
     /// TCP reassembly and the flow table.
     Flow,
+    /// TLS and QUIC handshakes, records.
+    Tls,
     /// HTTP/1 framing.
     Http1,
     /// HTTP/2 framing and header compression.
     Http2,
+    /// WebSocket framing.
+    #[serde(rename = "websocket")]
+    WebSocket,
+    /// Lines on a bare connection.
+    Lines,
     /// Content coding and server-sent events.
     Content,
     /// JSON and JSON-RPC.
@@ -50,8 +57,11 @@ impl Layer {
         match self {
             Self::Decode => "decode",
             Self::Flow => "flow",
+            Self::Tls => "tls",
             Self::Http1 => "http1",
             Self::Http2 => "http2",
+            Self::WebSocket => "websocket",
+            Self::Lines => "lines",
             Self::Content => "content",
             Self::JsonRpc => "json_rpc",
             Self::Mcp => "mcp",

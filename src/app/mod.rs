@@ -21,12 +21,16 @@ mod http1;
 #[allow(dead_code, unused_imports, reason = "until the layer calls it")]
 mod http2;
 mod layer;
+#[allow(dead_code, unused_imports, reason = "called once the layer reads bare connections")]
+mod lines;
 pub mod probe;
 mod quic;
 mod state;
 #[allow(dead_code, unused_imports, reason = "called once flows in TLS are read")]
 mod tls;
 mod turn;
+#[allow(dead_code, unused_imports, reason = "called once the layer reads switched connections")]
+mod websocket;
 
 #[cfg(test)]
 mod tests;

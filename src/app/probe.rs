@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::http1::start_line;
+use super::lines::{Sign, sign};
 
 /// What a flow carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -36,6 +37,8 @@ pub enum Guess {
     Tls,
     /// The HTTP/2 connection preface of either end (RFC 9113 section 3.4).
     Http2,
+    /// A line of JSON-RPC without any protocol around it.
+    Lines,
     /// None of these.
     Other,
 }
@@ -51,6 +54,11 @@ pub fn probe(bytes: &[u8], max: usize) -> Guess {
         Some(0x14..=0x18) => return tls(bytes),
         Some(0) => return settings(bytes),
         Some(_) => {}
+    }
+    match sign(bytes, max) {
+        Sign::Lines => return Guess::Lines,
+        Sign::More => return Guess::More,
+        Sign::Other => {}
     }
     // RFC 9112 section 2.2: empty lines before a request are ignored.
     let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -165,6 +173,12 @@ mod tests {
         (b"220 mail ready\r\n", Guess::Other),
         (b"\x80abc", Guess::Other),
         (b" GET / HTTP/1.1\r\n", Guess::Other),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", Guess::Lines),
+        (b"\r\n\xef\xbb\xbf{\"jsonrpc\":\"2.0\"}\n", Guess::Other),
+        (b"\xef\xbb\xbf\r\n{\"jsonrpc\":\"2.0\"}\n", Guess::Lines),
+        (b"[{\"result\":{},\"jsonrpc\":\"2.0\"}]\n", Guess::Lines),
+        (b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n", Guess::Other),
+        (b"{\"message\":\"\\\"jsonrpc\\\":\\\"2.0\\\"\"}\n", Guess::Other),
         (b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnop / HTTP/1.1\r\n", Guess::Other),
     ];
 

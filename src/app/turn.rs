@@ -250,7 +250,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
             Guess::Response => Direction::ToClient,
             Guess::Tls => return self.shed(Protocol::Tls),
             Guess::Http2 => return self.shed(Protocol::Http2),
-            Guess::Other | Guess::More => {
+            Guess::Lines | Guess::Other | Guess::More => {
                 *self.state.lane(side) = Lane::Off;
                 return;
             }

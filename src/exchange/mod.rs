@@ -182,7 +182,7 @@ pub struct MessagePiece<'a> {
     pub direction: Direction,
     /// Their coding; the same for all pieces of a message.
     pub coding: MessageCoding,
-    /// The next bytes, unmasked; may be empty at the end.
+    /// The next bytes, unmasked; may be empty at the end, and at the beginning before a gap.
     pub bytes: &'a [u8],
     /// The message is over.
     pub end: Option<End>,
@@ -212,7 +212,9 @@ pub enum ExchangeEvent<'a> {
     /// from the start). Messages of one direction follow each other, those of both interleave.
     /// `Unwanted` ends the reading of the whole stream.
     Message(MessagePiece<'a>),
-    /// So many bytes of the stream of messages are missing.
+    /// So many bytes of the stream of messages are missing: of the message that is open in this
+    /// direction, and perhaps of those after it, in which case its end follows; else of messages
+    /// that begin or end in the gap.
     MessageGap(Direction, u64),
     /// The flow ended before the response was over (or began): the exchange's last event.
     Aborted,

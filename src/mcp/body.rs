@@ -37,8 +37,9 @@ enum Form {
     Done,
 }
 
+/// A JSON text, and then another one.
 #[derive(Clone, Debug)]
-struct Json {
+pub(super) struct Json {
     text: Transcoder,
     reader: Reader,
 }
@@ -172,7 +173,7 @@ impl Form {
 
 /// Whether a body that begins with this byte can be a JSON object or array: after blanks or a
 /// byte order mark, and in UTF-16 or UTF-32 too.
-const fn may_begin_json(first: u8) -> bool {
+pub(super) const fn may_begin_json(first: u8) -> bool {
     Reader::wants(first) || matches!(first, b' ' | b'\t' | b'\r' | b'\n' | 0 | 0xef | 0xfe | 0xff)
 }
 
@@ -185,8 +186,19 @@ impl From<Item> for Found {
     }
 }
 
+impl Default for Json {
+    fn default() -> Self {
+        Self { text: Transcoder::new(None), reader: Reader::default() }
+    }
+}
+
 impl Json {
-    fn push(&mut self, plain: &[u8], found: &mut Vec<Found>) {
+    /// Whether nothing more can come of this text.
+    pub(super) fn is_dead(&self) -> bool {
+        self.reader.is_dead()
+    }
+
+    pub(super) fn push(&mut self, plain: &[u8], found: &mut Vec<Found>) {
         let Self { text, reader } = self;
         text.push(plain, &mut |utf8: &[u8]| {
             reader.push(utf8, &mut |item| found.push(item.into()));
@@ -200,11 +212,13 @@ impl Json {
         reader.gap(len, &mut push);
     }
 
-    fn finish(&mut self, end: End, found: &mut Vec<Found>) {
+    /// The text is over; what comes is the next one.
+    pub(super) fn finish(&mut self, end: End, found: &mut Vec<Found>) {
         let Self { text, reader } = self;
         let mut push = |item| found.push(at_end(item, end == End::Complete).into());
         text.finish(&mut |utf8: &[u8]| reader.push(utf8, &mut push));
         reader.finish(&mut push);
+        *text = Transcoder::new(None);
     }
 }
 

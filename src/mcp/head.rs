@@ -195,7 +195,10 @@ impl RequestCopy {
             version: self.version,
             host: host.filter(|host| !host.is_empty()),
             port,
-            path: bounded_to(target.path, MAX_PATH_BYTES),
+            path: match scheme {
+                Scheme::Http | Scheme::Https => bounded_to(target.path, MAX_PATH_BYTES),
+                Scheme::Tcp | Scheme::Tls => String::new(),
+            },
             method: bounded(self.method()),
             via_proxy,
             user_agent: text("user-agent"),

@@ -11,6 +11,10 @@
 //! a. or a!                                    the response is over, or the flow; the next `a>`
 //!                                             begins another exchange of the flow
 //! a>~ 10 or a<~ 10                            so many bytes are missing
+//! a>= {"jsonrpc": "2.0"} or a<= …              a message on the stream that the exchange became;
+//! a>=! or a<=!                                so, but it breaks off
+//! a>=~ 10 or a<=~ 10                          so many bytes of the stream are missing
+//! a= tcp                                      no HTTP: `tcp` or `tls`, before anything else
 //! a@ 10.0.0.9                                 the client's address, before anything else
 //! a? POST /mcp | …                            the same as `a>`, in a losing overlap copy
 //! wait 30                                     seconds that pass
@@ -20,11 +24,11 @@ use std::collections::BTreeMap;
 
 use super::{FlowState, Tap, TapLimits};
 use crate::exchange::{
-    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
-    Scheme, Version, Visibility,
+    Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, MessageCoding,
+    MessagePiece, RequestHead, ResponseHead, Scheme, Version, Visibility,
 };
 use crate::flow::At;
-use crate::net::Endpoint;
+use crate::net::{Direction, Endpoint};
 use crate::observation::Observation;
 use crate::secret::SecretHasher;
 use crate::time::Timestamp;
@@ -81,6 +85,7 @@ struct Talk {
     state: FlowState,
     number: u32,
     client: Option<Endpoint>,
+    scheme: Option<Scheme>,
     requested: bool,
     request_ended: bool,
     answered: bool,
@@ -140,6 +145,11 @@ impl Stage {
         let mut context = context(u64::from(u32::from(name)), self.now());
         let talk = self.talks.entry(name).or_default();
         context.client = talk.client.unwrap_or(context.client);
+        context.scheme = talk.scheme.unwrap_or(context.scheme);
+        let piece = |direction, end| {
+            let (coding, bytes) = (MessageCoding::Plain, rest.as_bytes());
+            ExchangeEvent::Message(MessagePiece { direction, coding, bytes, end: Some(end) })
+        };
         let body = format!("{rest}\n");
         let mut events: Vec<ExchangeEvent<'_>> = Vec::new();
         let head;
@@ -150,6 +160,19 @@ impl Stage {
             open.then_some(ExchangeEvent::RequestEnd(End::Complete))
         };
         match verb {
+            "=" => talk.scheme = Some(if rest == "tls" { Scheme::Tls } else { Scheme::Tcp }),
+            ">=" => events.push(piece(Direction::ToServer, End::Complete)),
+            "<=" => events.push(piece(Direction::ToClient, End::Complete)),
+            ">=!" => events.push(piece(Direction::ToServer, End::Truncated)),
+            "<=!" => events.push(piece(Direction::ToClient, End::Truncated)),
+            ">=~" => {
+                let len = rest.parse().unwrap();
+                events.push(ExchangeEvent::MessageGap(Direction::ToServer, len));
+            }
+            "<=~" => {
+                let len = rest.parse().unwrap();
+                events.push(ExchangeEvent::MessageGap(Direction::ToClient, len));
+            }
             "@" => talk.client = Some(Endpoint::new(rest.parse().unwrap(), 40_000)),
             ">" | "?" if !std::mem::replace(&mut talk.requested, true) => {
                 head = Head::new(rest);

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod exchange;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,9 @@ use crate::exchange::{
 use crate::net::Direction;
 use crate::observation::{Channel, Event, Observation};
 use crate::secret::SecretHasher;
-use exchange::{Exchange, charset, hints_at_mcp, starts_ignoring_case};
+use exchange::{
+    Exchange, SUBPROTOCOL, charset, hints_at_mcp, is_mcp_subprotocol, starts_ignoring_case,
+};
 
 /// Bounds of recognition per flow.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +32,17 @@ pub struct Limits {
     /// Exchanges of one flow that are read at the same time; the oldest is given up for a new
     /// one. Each holds a copy of its request head and the state of two bodies.
     pub max_exchanges_per_flow: usize,
+    /// Messages of a stream (WebSocket, bare lines), of both directions, within which one has to
+    /// be JSON-RPC; else the stream is given up.
+    pub max_barren_messages: u32,
+    /// Messages of a stream of JSON-RPC within which one has to be such as MCP has; else the
+    /// stream is given up.
+    pub max_foreign_messages: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_exchanges_per_flow: 128 }
+        Self { max_exchanges_per_flow: 128, max_barren_messages: 256, max_foreign_messages: 4096 }
     }
 }
 
@@ -157,8 +166,17 @@ impl Tap {
             name.eq_ignore_ascii_case(b"mcp-session-id")
                 || (name.eq_ignore_ascii_case(b"www-authenticate")
                     && memchr::memmem::find(value, b"resource_metadata").is_some())
+                || (name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()) && is_mcp_subprotocol(value))
         });
         exchange.matters |= names_mcp;
+        if head.status == 101 {
+            // Whether the stream matters, its messages will tell.
+            exchange.response = Some(Arc::new(head::response(head, &self.hasher)));
+            if exchange.matters {
+                self.answered(context, exchange);
+            }
+            return BodyInterest::Wanted;
+        }
         // Of a response whose request was not seen, only the media type tells.
         let may_be_json = media.is_empty() || memchr::memmem::find(media, b"json").is_some();
         let answers_unseen = !exchange.head.is_seen() && (is_events || may_be_json);
@@ -227,14 +245,19 @@ impl Tap {
             ExchangeEvent::ResponseEnd(end) => {
                 self.body_end(context, state, exchange, ToServer, End::Truncated);
                 self.body_end(context, state, exchange, ToClient, end);
+                self.stream_end(context, state, exchange);
                 self.end(context, exchange, Some(end));
             }
-            ExchangeEvent::Message(_) | ExchangeEvent::MessageGap(..) => {
-                return BodyInterest::Unwanted;
+            ExchangeEvent::Message(piece) => {
+                return self.message_piece(context, state, exchange, piece);
+            }
+            ExchangeEvent::MessageGap(direction, len) => {
+                return self.message_gap(context, state, exchange, direction, len);
             }
             ExchangeEvent::Aborted => {
                 self.body_end(context, state, exchange, ToServer, End::Truncated);
                 self.body_end(context, state, exchange, ToClient, End::Truncated);
+                self.stream_end(context, state, exchange);
                 let response = exchange.response.is_some().then_some(End::Truncated);
                 self.end(context, exchange, response);
             }

@@ -6,7 +6,7 @@ use super::analysis::{self, Policy, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Server, Transport};
-use crate::mcp::methods;
+use crate::mcp::methods::{self, Revision};
 use crate::net::Endpoint;
 use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
 use crate::sinks::event::{
@@ -79,8 +79,18 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         let (ip, _) = server.clients.first_key_value()?;
         analysis::judge(policy, server, *ip, endpoint.ip, server.last).approval
     });
-    let stateless = server.transports.contains(&Transport::Stateless);
-    let legacy = server.transports.iter().any(|transport| *transport != Transport::Stateless);
+    // WebSocket and bare lines are of either era: there the revision tells.
+    let untold = server.transports.iter().any(|transport| !transport.tells_era());
+    let of_stream = |modern: bool| {
+        let is_modern = |version: &String| version.as_str() >= Revision::V2026_07_28.as_str();
+        untold && server.versions.iter().any(|version| is_modern(version) == modern)
+    };
+    let stateless = server.transports.contains(&Transport::Stateless) || of_stream(true);
+    let legacy = of_stream(false)
+        || server
+            .transports
+            .iter()
+            .any(|transport| transport.tells_era() && *transport != Transport::Stateless);
     let eras = [(legacy, "legacy"), (stateless, "modern")];
     let auth = server.clients.values().flat_map(|client| client.auth.iter().cloned());
     let auth: std::collections::BTreeSet<String> = auth.collect();

@@ -16,7 +16,7 @@ const MAX_LABEL_BYTES: usize = 63;
 /// A server key as recognition saw it, in parts.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyParts<'a> {
-    /// Clear or TLS.
+    /// Clear or TLS, HTTP or bare lines.
     pub scheme: Scheme,
     /// Host name or address literal (with or without brackets); any case, one trailing dot is
     /// ignored.
@@ -39,6 +39,8 @@ pub(super) fn normal_host(host: &str) -> String {
 
 /// Which server keys an approval covers: `scheme://host[:port][/path]`.
 ///
+/// - The scheme is `http` or `https` (WebSocket too), or `tcp` or `tls` for JSON-RPC lines without
+///   HTTP, which have no default port and no path.
 /// - Scheme and host in any case, host without trailing dot; a missing port is the scheme's
 ///   default.
 /// - Names stay as they are on the wire: an internationalised name has to be given in punycode.
@@ -105,7 +107,16 @@ impl KeyPattern {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            other => return bad(format!("unknown scheme `{other}`"), "use `http` or `https`"),
+            "tcp" => Scheme::Tcp,
+            "tls" => Scheme::Tls,
+            "ws" => return bad("unknown scheme `ws`", "use `http`, which covers WebSocket"),
+            "wss" => return bad("unknown scheme `wss`", "use `https`, which covers WebSocket"),
+            other => {
+                return bad(
+                    format!("unknown scheme `{other}`"),
+                    "use `http`, `https`, `tcp` or `tls`",
+                );
+            }
         };
         if rest.contains(['?', '#']) {
             return bad("key has a query or a fragment", "end the key with the path");
@@ -118,7 +129,14 @@ impl KeyPattern {
             return bad("key has user information", "leave out `user:password@`");
         }
         let (host, port) = split_port(authority, scheme)?;
-        Ok(Self { scheme, host: HostPattern::parse(host)?, port, path: PathPattern::parse(path)? })
+        let path = match scheme {
+            Scheme::Http | Scheme::Https => PathPattern::parse(path)?,
+            Scheme::Tcp | Scheme::Tls if path.is_none() => PathPattern::Exact(String::new()),
+            Scheme::Tcp | Scheme::Tls => {
+                return bad("a path without HTTP", "end the key with the port");
+            }
+        };
+        Ok(Self { scheme, host: HostPattern::parse(host)?, port, path })
     }
 
     /// Whether the pattern covers a key.
@@ -199,7 +217,12 @@ fn split_port(authority: &str, scheme: Scheme) -> Result<(&str, u16), BadPattern
     if authority.starts_with('[') && host.parse::<Ipv6Addr>().is_err() {
         return bad(format!("`{authority}` is not an IPv6 address"), "write `[2001:db8::1]`");
     }
-    let Some(port) = port else { return Ok((host, scheme.default_port())) };
+    let Some(port) = port else {
+        return match scheme.default_port() {
+            0 => bad("key has no port", "write `tcp://host:port`: there is no default"),
+            port => Ok((host, port)),
+        };
+    };
     match port.parse::<u16>() {
         Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, number)),
         _ => bad(format!("`{port}` is not a port"), "use 1 to 65535"),

@@ -30,9 +30,12 @@ struct File {
 struct Server {
     /// A short name, unique in the file.
     name: String,
-    /// `scheme://host[:port][/path]`. The host may begin with `*.` (one label) or `**.` (one or
+    /// `scheme://host[:port][/path]`, or `tcp://host:port` and `tls://host:port` for lines without
+    /// HTTP. The host may begin with `*.` (one label) or `**.` (one or
     /// more). No path covers the whole origin; a path that ends in `/**` covers all below it.
-    #[schemars(regex(pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s?#@]+$"))]
+    #[schemars(regex(
+        pattern = r"^([Hh][Tt][Tt][Pp][Ss]?|[Tt][Cc][Pp]|[Tt][Ll][Ss])://[^\s?#@]+$"
+    ))]
     key: String,
     /// Who answers for this server.
     owner: String,

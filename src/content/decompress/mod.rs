@@ -26,12 +26,15 @@ mod budget;
 mod coding;
 mod deflate;
 mod gzip;
+mod message;
 mod stack;
 #[cfg(test)]
 mod tests;
 mod zstd;
 
 use std::ops::ControlFlow;
+
+pub use self::message::MessageDecoder;
 
 use self::coding::{Codings, Guess};
 use self::stack::Stack;

@@ -1,8 +1,9 @@
 //! What a message, a head or an answer proves (the evidence ladder).
 
+use crate::exchange::Scheme;
 use crate::mcp::Evidence;
 use crate::mcp::head::decode_sentinel;
-use crate::mcp::methods::{self, Class};
+use crate::mcp::methods::{self, Class, Revision, Senders};
 use crate::observation::{Channel, Kind, Message, RequestInfo, ResponseInfo};
 
 /// Whether a text is a protocol revision: `20dd-dd-dd`. Agent Client Protocol has integers here.
@@ -206,9 +207,26 @@ pub(super) fn is_download(request: &RequestInfo, channel: Channel, message: &Mes
 }
 
 /// Whether a message on a stream may be taken for one of an MCP server by its shape alone. Pages
-/// that show logs of MCP get them by GET as events, too.
+/// that show logs of MCP get them by GET as events, or on a WebSocket, too.
 pub(super) fn is_plausible_stream(request: &RequestInfo, is_known: bool) -> bool {
-    !request.seen || request.method != "GET" || is_known || is_mcp_head(request)
+    !request.seen
+        || request.method != "GET"
+        || is_known
+        || is_mcp_head(request)
+        || values(request, "sec-websocket-protocol")
+            .any(|value| value.split(',').any(|name| name.trim().eq_ignore_ascii_case("mcp")))
+}
+
+/// Whether there is no HTTP around the messages.
+pub(super) const fn is_bare(request: &RequestInfo) -> bool {
+    matches!(request.scheme, Scheme::Tcp | Scheme::Tls)
+}
+
+/// Whether no server sends this method in any revision.
+pub(super) fn is_clients_own(method: &str) -> bool {
+    methods::lookup(method).is_some_and(|known| {
+        !Revision::ALL.iter().any(|revision| known.senders(*revision).contains(Senders::SERVER))
+    })
 }
 
 /// Where the message and the header fields that mirror it disagree (MCP 2026-07-28): a portal or

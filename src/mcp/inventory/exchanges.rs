@@ -108,7 +108,11 @@ impl Inventory {
         let is_sse =
             self.records.get(index).is_some_and(|s| s.transports.contains(&Transport::HttpSse));
         let transport = transport(open, is_sse);
+        let held = open.stream.map(|_| std::mem::take(&mut open.held)).unwrap_or_default();
         self.prove(index, &request, Evidence::Parsed, at, out);
+        if let Some(index) = self.records.current(index) {
+            out.extend(held.into_iter().map(|seen| seen.resolved(index, None)));
+        }
         if let (Some(transport), Some(server)) = (transport, self.records.get_mut(index)) {
             server.transports.insert(transport);
         }
@@ -183,7 +187,8 @@ impl Inventory {
         let Some(open) = self.open.get(id) else { return };
         let (index, request) = (open.server, Arc::clone(&open.request));
         if open.response.is_none() && !open.accepted && !open.spoken {
-            if open.implied {
+            // Who writes lines to a collector of logs is not answered either.
+            if open.implied && open.stream.is_none() {
                 self.accept(id, at, out);
             } else if open.head && request.session.is_some() {
                 // Sessions are the server's to give.
@@ -248,7 +253,8 @@ impl Inventory {
         let is_stream = open.response.as_ref().is_some_and(|response| {
             response.content_type.as_deref() == Some("text/event-stream") && response.status < 300
         });
-        let elsewhere = open.accepted && (status == Some(202) || is_stream);
+        let elsewhere =
+            open.stream.is_none() && open.accepted && (status == Some(202) || is_stream);
         let refused = is_refused(&open) && !self.is_known(index);
         let mut held: Vec<_> =
             open.held.into_iter().map(|seen| seen.resolved(index, reply)).collect();
@@ -275,7 +281,8 @@ impl Inventory {
 /// Whether a client spoke MCP in vain.
 fn is_refused(open: &Open) -> bool {
     let redirected = open.status().is_some_and(|status| (300..400).contains(&status));
-    open.call && !open.accepted && open.response.is_some() && !redirected
+    let answered = if open.stream.is_some() { open.spoken } else { open.response.is_some() };
+    open.call && !open.accepted && answered && !redirected
 }
 
 fn is_resource_metadata(request: &RequestInfo, response: &ResponseInfo) -> bool {
@@ -287,6 +294,9 @@ fn is_resource_metadata(request: &RequestInfo, response: &ResponseInfo) -> bool 
 /// How the messages of an exchange that the server takes part in travel, if that is certain. What
 /// a request asks for proves nothing: the revision is negotiated.
 fn transport(open: &Open, is_sse: bool) -> Option<Transport> {
+    if open.stream.is_some() {
+        return open.stream;
+    }
     let claims = open.claims.as_deref().filter(|claims| evidence::is_revision(claims));
     let response = open.response.as_deref();
     if response.is_some_and(|response| response.session.is_some()) {

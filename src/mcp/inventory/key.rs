@@ -3,18 +3,18 @@
 use std::fmt;
 
 use crate::exchange::Scheme;
-use crate::observation::RequestInfo;
+use crate::observation::{Channel, RequestInfo};
 
 /// Identity of a server: scheme, host, port and path; the address where no host was named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerKey {
-    /// Clear or TLS.
+    /// Clear or TLS, HTTP (WebSocket too) or bare lines.
     pub scheme: Scheme,
     /// Host in lower case, or an address literal.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Path; empty when no request was seen.
+    /// Path; empty when there is no HTTP.
     pub path: String,
 }
 
@@ -37,7 +37,7 @@ impl ServerKey {
     }
 }
 
-/// `http://mcp.example:8080/mcp`; IPv6 literals in brackets.
+/// `http://mcp.example:8080/mcp`, `tcp://192.0.2.7:9000`; IPv6 literals in brackets.
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, path } = self;
@@ -59,6 +59,28 @@ pub enum Transport {
     StreamableHttp,
     /// Streamable HTTP without sessions or handshake, 2026-07-28.
     Stateless,
+    /// WebSocket, which the SDKs have and no revision describes.
+    WebSocket,
+    /// Lines on a bare connection: stdio in a tunnel.
+    Lines,
+}
+
+impl Transport {
+    /// That of a message on a stream that carries messages both ways; `None` for HTTP bodies.
+    #[must_use]
+    pub const fn of_stream(channel: Channel) -> Option<Self> {
+        match channel {
+            Channel::WebSocket => Some(Self::WebSocket),
+            Channel::Line => Some(Self::Lines),
+            Channel::RequestBody | Channel::ResponseBody | Channel::Sse => None,
+        }
+    }
+
+    /// Whether the transport belongs to one era of the protocol (with a handshake or without).
+    #[must_use]
+    pub const fn tells_era(self) -> bool {
+        matches!(self, Self::HttpSse | Self::StreamableHttp | Self::Stateless)
+    }
 }
 
 impl fmt::Display for Transport {
@@ -67,6 +89,8 @@ impl fmt::Display for Transport {
             Self::HttpSse => "http+sse",
             Self::StreamableHttp => "streamable-http",
             Self::Stateless => "streamable-http-stateless",
+            Self::WebSocket => "websocket",
+            Self::Lines => "json-lines",
         })
     }
 }

@@ -1,15 +1,18 @@
 //! Messages: counted, paired with their answers, and weighed.
 
+use super::open::MANY_TOKENS;
 use super::resolve::{Reply, Seen};
 use super::server::count;
-use super::waiting::{Answered, Waiting};
-use super::{Inventory, Outcomes, Resolved, Server, ServerId, ServerKey, evidence};
+use super::waiting::{Answered, Token, Waiting};
+use super::{Inventory, Outcomes, Resolved, Server, ServerId, ServerKey, Transport, evidence};
 use crate::mcp::{Evidence, methods};
 use crate::net::Direction;
 use crate::observation::{Channel, Kind, Message};
 
 /// Messages of one exchange that are kept until its end; more are judged as they come.
 const MAX_KEPT_PER_EXCHANGE: usize = 4_096;
+/// Notifications kept of a stream until its server has shown that it takes part.
+const MAX_KEPT_PER_STREAM: usize = 64;
 
 impl Inventory {
     pub(super) fn message(&mut self, seen: Seen, out: &mut Vec<Resolved>) -> Option<ServerId> {
@@ -18,6 +21,7 @@ impl Inventory {
         }
         let index = self.enter(&seen.request, seen.at, out)?;
         self.tally(index, &seen);
+        self.mark_stream(&seen);
         match (seen.direction, seen.message.kind) {
             (Direction::ToServer, Kind::Request | Kind::Notification) => {
                 self.asked_by_client(index, seen, out);
@@ -32,6 +36,25 @@ impl Inventory {
             }
         }
         self.records.current(index).map(ServerId)
+    }
+
+    /// Notes that an exchange is a stream, and whether it only shows what others said.
+    fn mark_stream(&mut self, seen: &Seen) {
+        let Some(transport) = Transport::of_stream(seen.channel) else { return };
+        let Some(open) = self.open.get_mut(seen.request.id) else { return };
+        open.stream = Some(transport);
+        let Message { kind, method, id, .. } = &*seen.message;
+        open.transcript |= match (kind, id) {
+            (Kind::Request | Kind::Notification, _) => {
+                seen.direction == Direction::ToClient
+                    && method.as_deref().is_some_and(evidence::is_clients_own)
+            }
+            (Kind::Result | Kind::Error, Some(id)) => {
+                let waits = |asker| self.waiting.has(seen.request.id, asker, id);
+                waits(seen.direction) && !waits(seen.direction.other())
+            }
+            (Kind::Result | Kind::Error, None) => false,
+        };
     }
 
     /// A message that only a losing copy of overlapping segments holds may have reached nobody:
@@ -101,9 +124,14 @@ impl Inventory {
             open.claims.clone_from(&message.protocol_version);
         }
         let (accepted, id, at) = (open.accepted, seen.request.id, seen.at);
+        let room = match open.stream {
+            Some(_) if accepted => 0,
+            Some(_) => MAX_KEPT_PER_STREAM,
+            None => MAX_KEPT_PER_EXCHANGE,
+        };
         if message.kind == Kind::Request && message.id.is_some() {
             self.wait(index, seen, out);
-        } else if open.held.len() < MAX_KEPT_PER_EXCHANGE {
+        } else if open.held.len() < room {
             open.held.push(seen);
         } else {
             let reply = open.status().map(Reply::of_status);
@@ -138,10 +166,14 @@ impl Inventory {
         let session = open.session;
         let waiting = Waiting { server: index, seen, session, status: None };
         let (token, given_up) = self.waiting.add(waiting);
-        if let Some(token) = token.filter(|_| direction == Direction::ToServer)
-            && open.tokens.len() < MAX_KEPT_PER_EXCHANGE
-        {
-            open.tokens.push(token);
+        if let Some(token) = token.filter(|_| direction == Direction::ToServer) {
+            if open.tokens.len() >= open.many_tokens && open.stream.is_some() {
+                open.tokens.retain(|token| self.waiting.contains(*token));
+                open.many_tokens = MANY_TOKENS.max(2 * open.tokens.len());
+            }
+            if open.tokens.len() < MAX_KEPT_PER_EXCHANGE {
+                open.tokens.push(token);
+            }
         }
         if let Some(waiting) = given_up {
             self.dropped += 1;
@@ -150,7 +182,7 @@ impl Inventory {
     }
 
     fn asked_by_server(&mut self, index: usize, seen: &Seen, out: &mut Vec<Resolved>) {
-        if seen.channel == Channel::Sse {
+        if seen.channel == Channel::Sse || Transport::of_stream(seen.channel).is_some() {
             self.weigh_shape(index, seen, out);
         }
         if seen.message.kind == Kind::Request {
@@ -182,8 +214,10 @@ impl Inventory {
                 asker: seen.direction.other(),
                 id,
                 session,
-                // One JSON text answers the request that it is the response to.
-                own_only: seen.channel == Channel::ResponseBody && seen.request.seen,
+                // One JSON text answers the request that it is the response to, and a stream
+                // those that came on it.
+                own_only: (seen.channel == Channel::ResponseBody && seen.request.seen)
+                    || Transport::of_stream(seen.channel).is_some(),
             }),
             _ => self.only_one_waiting(seen),
         };
@@ -222,8 +256,10 @@ impl Inventory {
     fn only_one_waiting(&mut self, seen: &Seen) -> Option<Waiting> {
         let open = self.open.get(seen.request.id)?;
         let is_answer = seen.direction == Direction::ToClient && seen.channel != Channel::Sse;
-        match open.tokens.as_slice() {
-            [token] if is_answer => self.waiting.take(*token),
+        let asked = |token: &&Token| open.stream.is_none() || self.waiting.contains(**token);
+        let mut tokens = open.tokens.iter().filter(asked);
+        match (tokens.next(), tokens.next()) {
+            (Some(token), None) if is_answer => self.waiting.take(*token),
             _ => None,
         }
     }
@@ -263,8 +299,10 @@ impl Inventory {
     /// Weighs a message of a server without looking at what it answers.
     fn weigh_shape(&mut self, index: usize, seen: &Seen, out: &mut Vec<Resolved>) {
         let is_known = self.is_known(index);
-        let on_stream = seen.channel == Channel::Sse;
+        let on_stream = matches!(seen.channel, Channel::Sse | Channel::WebSocket);
+        let is_transcript = self.open.get(seen.request.id).is_some_and(|open| open.transcript);
         if evidence::is_answer_by_shape(&seen.message)
+            && !is_transcript
             && (!on_stream || evidence::is_plausible_stream(&seen.request, is_known))
         {
             self.prove(index, &seen.request, Evidence::Parsed, seen.at, out);
@@ -292,7 +330,7 @@ impl Inventory {
         let is_open = asked.request.auth.is_none() && seen.request.auth.is_none();
         if seen.message.kind == Kind::Result
             && is_open
-            && asked.request.seen
+            && (asked.request.seen || evidence::is_bare(&asked.request))
             && matches!(method, Some("tools/list" | "tools/call"))
             && let Some(server) = self.records.get_mut(index)
             && let Some(client) = server.clients.get_mut(&asked.request.client.ip)

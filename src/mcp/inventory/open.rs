@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use super::resolve::Seen;
 use super::waiting::Token;
-use super::{Inventory, Resolved, Server, ServerKey, evidence};
+use super::{Inventory, Resolved, Server, ServerKey, Transport, evidence};
 use crate::flow::At;
 use crate::observation::{ExchangeId, RequestInfo, ResponseInfo, SecretHash};
+
+/// Tokens that an exchange gathers before those of answered requests are dropped.
+pub(super) const MANY_TOKENS: usize = 64;
 
 /// One exchange.
 #[derive(Debug)]
@@ -31,8 +34,14 @@ pub(super) struct Open {
     pub(super) claims: Option<String>,
     /// The contact was reported.
     pub(super) reported: bool,
-    /// Requests that wait for answers.
+    /// It is a stream that carries messages both ways.
+    pub(super) stream: Option<Transport>,
+    /// One side of the stream says what both sides of a session would: it shows one, and is none.
+    pub(super) transcript: bool,
+    /// Requests that wait for answers, and some that got theirs.
     pub(super) tokens: Vec<Token>,
+    /// So many tokens are worth a look at which of them still wait.
+    pub(super) many_tokens: usize,
     /// Notifications of the client, judged once the answer's head is known.
     pub(super) held: Vec<Seen>,
     used: u64,
@@ -52,14 +61,19 @@ impl Open {
             spoken: false,
             claims: None,
             reported: false,
+            stream: None,
+            transcript: false,
             tokens: Vec::new(),
+            many_tokens: MANY_TOKENS,
             held: Vec::new(),
             used: 0,
         }
     }
 
+    /// Status of the answer; that of a switch to a stream says nothing of the messages on it.
     pub(super) fn status(&self) -> Option<u16> {
-        self.response.as_ref().map(|response| response.status)
+        let response = self.response.as_ref().filter(|_| self.stream.is_none());
+        response.map(|response| response.status)
     }
 }
 
@@ -160,9 +174,10 @@ impl Inventory {
     }
 
     /// A response whose request the capture does not have names no host and no path: it counts
-    /// for the server that was last asked something at its address, if there is one.
+    /// for the server that was last asked something at its address, if there is one. Bare lines
+    /// never have a request, and a server of their own.
     fn known_at(&mut self, request: &RequestInfo) -> Option<usize> {
-        if request.seen {
+        if request.seen || evidence::is_bare(request) {
             return None;
         }
         let index = self.records.current(*self.by_endpoint.get(&request.server)?)?;

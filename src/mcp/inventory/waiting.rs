@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 
+use super::Transport;
 use super::resolve::Seen;
 use crate::net::{Direction, Endpoint};
 use crate::observation::{ExchangeId, MessageId, RequestInfo, SecretHash};
@@ -104,14 +105,26 @@ impl WaitingRoom {
         self.next += 1;
         let Seen { request, direction, .. } = &waiting.seen;
         self.own.insert((request.id, *direction, id.clone()), token);
-        let asked = Asked { peers: Peers::of(request), direction: *direction, id };
-        let alike = self.alike.entry(asked).or_default();
-        if alike.len() >= MAX_ALIKE {
-            alike.pop_front();
+        // What is asked on a stream that carries messages both ways is answered there.
+        if Transport::of_stream(waiting.seen.channel).is_none() {
+            let asked = Asked { peers: Peers::of(request), direction: *direction, id };
+            let alike = self.alike.entry(asked).or_default();
+            if alike.len() >= MAX_ALIKE {
+                alike.pop_front();
+            }
+            alike.push_back(token);
         }
-        alike.push_back(token);
         self.requests.insert(token, waiting);
         (Some(token), given_up)
+    }
+
+    pub(super) fn contains(&self, token: Token) -> bool {
+        self.requests.contains_key(&token)
+    }
+
+    /// Whether a request with this id, of this side, waits in its exchange.
+    pub(super) fn has(&self, request: ExchangeId, asker: Direction, id: &MessageId) -> bool {
+        self.own.contains_key(&(request, asker, id.clone()))
     }
 
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Waiting> {

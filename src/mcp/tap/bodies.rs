@@ -72,8 +72,8 @@ impl Tap {
         }
     }
 
-    /// Turns what a body gave into observations.
-    fn report(
+    /// Turns what a body or a stream gave into observations.
+    pub(super) fn report(
         &mut self,
         context: &Context<'_>,
         state: &mut FlowState,
@@ -122,9 +122,13 @@ impl Tap {
         exchange.matters = true;
         exchange.may_have_spoken = true;
         self.answered(context, exchange);
-        let channel = match direction {
-            Direction::ToServer => Channel::RequestBody,
-            Direction::ToClient => exchange.channel,
+        if let Some(stream) = &mut exchange.stream {
+            stream.hear(&message);
+        }
+        let channel = match (direction, exchange.channel) {
+            (_, stream @ (Channel::WebSocket | Channel::Line)) => stream,
+            (Direction::ToServer, _) => Channel::RequestBody,
+            (Direction::ToClient, channel) => channel,
         };
         let ambiguous = exchange.ambiguous;
         let request = exchange.request(&self.hasher);

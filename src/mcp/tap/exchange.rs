@@ -6,6 +6,7 @@ use super::super::body::Body;
 use super::super::head::RequestCopy;
 use super::super::inventory::is_mcp_path;
 use super::super::methods::{self, Class};
+use super::stream::Stream;
 use crate::exchange::{Context, RequestHead};
 use crate::net::Direction;
 use crate::observation::{Channel, Kind, Message, RequestInfo, ResponseInfo};
@@ -28,6 +29,8 @@ pub(super) struct Exchange {
     pub(super) bodies: [Body; 2],
     pub(super) body_bytes: [u64; 2],
     pub(super) channel: Channel,
+    /// What the exchange became, if messages came.
+    pub(super) stream: Option<Box<Stream>>,
     pub(super) ambiguous: bool,
 }
 
@@ -44,6 +47,7 @@ impl Default for Exchange {
             bodies: [Body::none(), Body::none()],
             body_bytes: [0; 2],
             channel: Channel::ResponseBody,
+            stream: None,
             ambiguous: false,
         }
     }
@@ -100,10 +104,20 @@ impl Exchange {
 /// path by convention, or the discovery document of RFC 9728.
 pub(super) fn hints_at_mcp(head: &RequestHead<'_>) -> bool {
     let field = |(name, _): (&[u8], &[u8])| starts_ignoring_case(name, b"mcp-");
+    let subprotocol = |value| is_mcp_subprotocol(value);
     let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
     head.headers.iter().any(field)
+        || head.headers.get_all(SUBPROTOCOL).any(subprotocol)
         || memchr::memmem::find(path, b"/.well-known/oauth-").is_some()
         || std::str::from_utf8(path).is_ok_and(is_mcp_path)
+}
+
+/// The field that names the protocol on a WebSocket (RFC 6455 section 11.3.4).
+pub(super) const SUBPROTOCOL: &str = "sec-websocket-protocol";
+
+/// Whether a list of subprotocols has the one by which the SDKs call MCP on WebSocket.
+pub(super) fn is_mcp_subprotocol(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"mcp"))
 }
 
 pub(super) fn starts_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
@@ -116,6 +130,14 @@ pub(super) fn is_surely_mcp(message: &Message) -> bool {
     class == Some(Class::Exclusive)
         || message.modern_envelope
         || (message.kind == Kind::Result && message.server.is_some())
+}
+
+/// Whether a stream that carries this message is worth reading on.
+pub(super) fn is_telling(message: &Message) -> bool {
+    let class = message.method.as_deref().and_then(methods::lookup).map(|known| known.class);
+    let is_handshake = message.protocol_version.is_some()
+        && (message.client.is_some() || message.server.is_some());
+    matches!(class, Some(Class::Exclusive | Class::Weak)) || message.modern_envelope || is_handshake
 }
 
 /// The `charset` parameter of a media type (RFC 9110 section 8.3.2).

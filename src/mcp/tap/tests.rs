@@ -311,7 +311,10 @@ fn fields_of_mcp_are_kept_behind_any_number_of_others() {
 
 #[test]
 fn at_the_bound_the_oldest_exchange_ends() {
-    let mut tap = Tap::new(Limits { max_exchanges_per_flow: 2 }, SecretHasher::default());
+    let mut tap = Tap::new(
+        Limits { max_exchanges_per_flow: 2, ..Limits::default() },
+        SecretHasher::default(),
+    );
     let mut state = FlowState::default();
     let context = context(1, At { packet: 0, time: Timestamp::EPOCH });
     let head = Head::new("POST /mcp");
@@ -368,7 +371,7 @@ const PIECES: [&[u8]; 8] = [
 proptest! {
     #[test]
     fn any_steps_are_survived_and_each_message_is_told_once(steps in steps(), cut in 1..20_usize) {
-        let mut tap = Tap::new(Limits { max_exchanges_per_flow: 3 }, SecretHasher::default());
+        let mut tap = Tap::new(Limits { max_exchanges_per_flow: 3, ..Limits::default() }, SecretHasher::default());
         let mut state = FlowState::default();
         let context = context(1, At { packet: 0, time: Timestamp::EPOCH });
         for (number, step, choice) in steps {

@@ -38,7 +38,7 @@ pub struct ServerEvent {
     /// `legacy` (sessions, up to 2025-11-25), `modern` (stateless, from 2026-07-28).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub eras: Vec<String>,
-    /// `http+sse`, `streamable-http`, `streamable-http-stateless`.
+    /// `http+sse`, `streamable-http`, `streamable-http-stateless`, `websocket`, `json-lines`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transports: Vec<String>,
     /// Requests and notifications by method.

@@ -108,6 +108,8 @@ fn what(server: &ServerEvent) -> String {
         "streamable-http" => "Streamable HTTP".to_owned(),
         "streamable-http-stateless" => "stateless HTTP".to_owned(),
         "http+sse" => "HTTP+SSE".to_owned(),
+        "websocket" => "WebSocket".to_owned(),
+        "json-lines" => "JSON lines".to_owned(),
         other => printable(other).into_owned(),
     }));
     parts.join(", ")
