@@ -38,7 +38,9 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Fields {
 
 #[test]
 fn integers_of_appendix_c_1_and_their_bounds() {
-    let table: &[(&str, u32, Option<(u32, usize)>)] = &[
+    /// Bytes, prefix, and the value with the number of bytes left over.
+    type Row = (&'static str, u32, Option<(u32, usize)>);
+    let table: &[Row] = &[
         ("0a", 5, Some((10, 0))),
         ("1f9a0a", 5, Some((1337, 0))),
         ("2a ff", 8, Some((42, 1))),
@@ -293,7 +295,8 @@ fn bombs_stay_within_bounds() {
 #[test]
 fn values_are_trimmed_and_authority_stands_in_for_host() {
     let mut encoder = Encoder::new();
-    let table: &[(&[(&str, &str)], &[&str])] = &[
+    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let table: &[Row] = &[
         (&[("a", " \t1 2\t ")], &["a: 1 2"]),
         (&[("a", " "), ("b", "")], &["a: ", "b: "]),
         (&[(":authority", "h"), ("a", "1")], &[":authority: h", "host: h", "a: 1"]),

@@ -158,7 +158,7 @@ fn a_response_that_is_over_first_waits_for_its_request() {
         (Step::Finish(ToClient), &["5 > end truncated", "5 < end"]),
     ];
     for (step, rest) in table {
-        let steps = [&begun[..], &[step.clone()]].concat();
+        let steps = [&begun[..], std::slice::from_ref(step)].concat();
         expect(new, &steps, &[&told[..], rest].concat(), &[]);
     }
 }

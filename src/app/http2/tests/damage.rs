@@ -144,7 +144,8 @@ fn midstream_content_is_read_and_named_by_its_first_bytes() {
     let mut server = Side::server()
         .head(1, true, &[(":status", "202"), ("content-type", "text/event-stream")])
         .status(1, true, "203");
-    (client.take(), server.take());
+    client.take();
+    server.take();
     let client = client
         .data(1, false, "{\"id\":1}")
         .head(3, false, &[(":method", "POST"), (":path", "/mcp"), ("mcp-x", "1")])
