@@ -42,6 +42,9 @@ pub use state::State;
 
 #[cfg(fuzzing)]
 pub use fuzzing::{fuzz, fuzz_dns, fuzz_quic_initial, fuzz_tls_handshake};
+pub use fuzzing::fuzz;
+#[cfg(fuzzing)]
+pub use http2::fuzzing as http2_fuzzing;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes

@@ -3,6 +3,11 @@
 //! Data is named in place and never kept. Header blocks in one piece are given in place too; only
 //! those that are spread over chunks or frames are put together, up to a bound.
 
+mod blocks;
+mod damage;
+
+use blocks::Open;
+
 use super::frame::{self, Frame, HEADER_BYTES};
 use super::oddity::Oddity;
 use super::search::{Found, Search};
@@ -100,21 +105,6 @@ enum Phase {
     Search(Box<Search>),
     /// Given up.
     Off,
-}
-
-/// A header block that is not over.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    /// The stream of its frames.
-    carrier: u32,
-    /// The stream that it is about.
-    stream: u32,
-    purpose: Purpose,
-    /// Where it begins in the buffer.
-    start: usize,
-    /// Its first frame is over, and what stands before the block there is known.
-    stripped: bool,
-    cut: Cut,
 }
 
 /// The framing of one direction. Holds at most one header block, or the buffer of a search.
@@ -271,7 +261,7 @@ impl Framer {
         let interrupted = if continues { None } else { self.open.take() };
         self.enter();
         if let Some(open) = interrupted {
-            return self.give(Open { cut: Cut::Interrupted, ..open });
+            return self.give(open.cut_off(Cut::Interrupted));
         }
         if !frame.is_well_formed() {
             return Step::Odd(Oddity::FrameMalformed);
@@ -296,14 +286,6 @@ impl Framer {
             frame::RST_STREAM | frame::GOAWAY => Phase::Units { bytes: 4 },
             _ => Phase::Skip,
         };
-    }
-
-    const fn open(&mut self, purpose: Purpose) -> Phase {
-        let carrier = self.frame.stream;
-        let cut = Cut::Whole;
-        self.open =
-            Some(Open { carrier, stream: carrier, purpose, start: 0, stripped: false, cut });
-        Phase::Block
     }
 
     fn data_pad(&mut self, bytes: &[u8]) -> (usize, Step<'_>) {
@@ -339,74 +321,6 @@ impl Framer {
         piece.len()
     }
 
-    fn block<'a>(&'a mut self, bytes: &'a [u8], max_bytes: usize) -> (usize, Step<'a>) {
-        let Some(open) = self.open else { return (self.skip(bytes), Step::More) };
-        let frame = self.frame;
-        let left = self.left as usize;
-        let ends = frame.has(frame::END_HEADERS);
-        let untouched = !open.stripped && self.buffer.is_empty() && open.cut == Cut::Whole;
-        if untouched
-            && ends
-            && left <= max_bytes
-            && let Some(payload) = bytes.get(..left)
-        {
-            self.open = None;
-            self.skip(payload);
-            return (left, in_place(open, frame, payload));
-        }
-        let piece = bytes.get(..left).unwrap_or(bytes);
-        let room = max_bytes.saturating_sub(self.buffer.len());
-        if open.cut == Cut::Whole {
-            self.buffer.extend_from_slice(piece.get(..room).unwrap_or(piece));
-            if piece.len() > room {
-                self.open = Some(Open { cut: Cut::TooLong, ..open });
-            }
-        }
-        self.skip(piece);
-        let step = if self.left == 0 { self.end_block_frame(ends) } else { Step::More };
-        (piece.len(), step)
-    }
-
-    /// A frame of a header block is over.
-    fn end_block_frame(&mut self, ends: bool) -> Step<'_> {
-        let Some(mut open) = self.open.take() else { return Step::More };
-        if !open.stripped {
-            let Some(prefix) = Prefix::read(self.frame, &self.buffer) else {
-                self.spent = true;
-                let known = open.cut == Cut::Whole;
-                return Step::BlockLost(known.then_some(Oddity::FrameMalformed));
-            };
-            let end = (self.frame.len as usize).saturating_sub(prefix.padding);
-            if end < prefix.len {
-                self.spent = true;
-                return Step::BlockLost(Some(Oddity::FrameMalformed));
-            }
-            self.buffer.truncate(end);
-            (open.start, open.stripped) = (prefix.len, true);
-            open.stream = prefix.promised.unwrap_or(open.stream);
-        }
-        if ends {
-            return self.give(open);
-        }
-        self.open = Some(open);
-        Step::More
-    }
-
-    /// Hands out the buffered block.
-    fn give(&mut self, open: Open) -> Step<'_> {
-        self.spent = true;
-        let mut open = open;
-        if !open.stripped {
-            let Some(prefix) = Prefix::read(self.frame, &self.buffer) else {
-                return Step::BlockLost(None);
-            };
-            open.start = prefix.len;
-            open.stream = prefix.promised.unwrap_or(open.stream);
-        }
-        let bytes = self.buffer.get(open.start..).unwrap_or_default();
-        Step::Block(Block { stream: open.stream, purpose: open.purpose, bytes, cut: open.cut })
-    }
-
     /// Parameters of SETTINGS (RFC 9113 section 6.5.1); the codes of RST_STREAM and GOAWAY.
     fn units(&mut self, bytes: &[u8], unit: usize) -> (usize, Step<'_>) {
         let piece = bytes.get(..self.left as usize).unwrap_or(bytes);
@@ -431,137 +345,9 @@ impl Framer {
         };
         (used, step)
     }
-
-    /// Takes some of `len` missing bytes. Not to be called while a step is due.
-    pub(in crate::app) fn gap(&mut self, len: &mut u64) -> Step<'_> {
-        self.clear_spent();
-        match &mut self.phase {
-            Phase::Search(search) => {
-                if let Some(found) = search.settle() {
-                    self.phase = Phase::Header;
-                    return Step::Found(found);
-                }
-                search.gap(std::mem::take(len));
-                Step::More
-            }
-            Phase::Off => {
-                *len = 0;
-                Step::More
-            }
-            Phase::Header | Phase::Preface { .. } => {
-                if let Some(open) = self.open.take() {
-                    return self.give(Open { cut: Cut::Missing, ..open });
-                }
-                let missing = std::mem::take(len).saturating_add(self.held_len as u64);
-                self.held_len = 0;
-                self.phase = Phase::Search(Box::new(Search::new(missing, false)));
-                Step::Lost
-            }
-            Phase::DataPad => {
-                let taken = self.miss(len, 0);
-                self.phase = Phase::Data { padding: self.left };
-                Step::DataGap(self.frame.stream, taken)
-            }
-            Phase::Data { padding } => {
-                let padding = *padding;
-                if self.left > padding {
-                    return Step::DataGap(self.frame.stream, self.miss(len, padding));
-                }
-                self.miss(len, 0);
-                Step::More
-            }
-            Phase::Block => {
-                if let Some(open) = &mut self.open {
-                    open.cut = Cut::Missing;
-                }
-                self.miss(len, 0);
-                Step::More
-            }
-            Phase::Units { .. } => {
-                self.phase = Phase::Skip;
-                self.held_len = 0;
-                self.miss(len, 0);
-                let reset = self.frame.kind == frame::RST_STREAM;
-                if reset { Step::Reset(self.frame.stream) } else { Step::More }
-            }
-            Phase::Skip => {
-                self.miss(len, 0);
-                Step::More
-            }
-        }
-    }
-
-    /// Takes missing bytes out of the payload, but for the last `keep` of it.
-    fn miss(&mut self, len: &mut u64, keep: u32) -> u64 {
-        let most = self.left.saturating_sub(keep);
-        let taken = u32::try_from(*len).unwrap_or(u32::MAX).min(most);
-        self.left -= taken;
-        *len -= u64::from(taken);
-        u64::from(taken)
-    }
-
-    /// No more bytes come. To be called until there is nothing more.
-    pub(in crate::app) fn finish(&mut self) -> Step<'_> {
-        self.clear_spent();
-        if let Phase::Search(search) = &mut self.phase
-            && let Some(found) = search.settle()
-        {
-            self.phase = Phase::Header;
-            return Step::Found(found);
-        }
-        self.phase = Phase::Off;
-        match self.open.take() {
-            Some(open) => self.give(Open { cut: Cut::Missing, ..open }),
-            None => Step::More,
-        }
-    }
 }
 
 /// Payloads have at most 24 bits of length.
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-/// What stands before a header block in its first frame (RFC 9113 sections 6.2 and 6.6).
-#[derive(Clone, Copy, Debug)]
-struct Prefix {
-    len: usize,
-    padding: usize,
-    promised: Option<u32>,
-}
-
-impl Prefix {
-    fn read(frame: Frame, payload: &[u8]) -> Option<Self> {
-        let mut prefix = Self { len: 0, padding: 0, promised: None };
-        let mut rest = payload;
-        if frame.has(frame::PADDED) {
-            let (padding, after) = rest.split_first()?;
-            prefix.padding = usize::from(*padding);
-            prefix.len += 1;
-            rest = after;
-        }
-        if frame.kind == frame::PUSH_PROMISE {
-            let promised = rest.first_chunk::<4>()?;
-            prefix.promised = Some(u32::from_be_bytes(*promised) & 0x7fff_ffff);
-            prefix.len += 4;
-        } else if frame.has(frame::PRIORITISED) {
-            rest.first_chunk::<5>()?;
-            prefix.len += 5;
-        }
-        Some(prefix)
-    }
-}
-
-/// A header block that is whole in one frame in one chunk.
-fn in_place<'a>(open: Open, frame: Frame, payload: &'a [u8]) -> Step<'a> {
-    let block = Prefix::read(frame, payload).and_then(|prefix| {
-        let end = payload.len().checked_sub(prefix.padding)?;
-        Some((prefix.promised.unwrap_or(open.stream), payload.get(prefix.len..end)?))
-    });
-    match block {
-        Some((stream, bytes)) => {
-            Step::Block(Block { stream, purpose: open.purpose, bytes, cut: Cut::Whole })
-        }
-        None => Step::BlockLost(Some(Oddity::FrameMalformed)),
-    }
 }

@@ -72,8 +72,8 @@ impl Search {
         for piece in bytes.chunks(PIECE_BYTES) {
             used += piece.len();
             self.buffer.extend_from_slice(piece);
-            if let Some(start) = self.scan() {
-                return (used, Some(self.found(start)));
+            if let Some((start, fresh)) = self.scan() {
+                return (used, Some(self.found(start, fresh)));
             }
             self.trim();
         }
@@ -85,7 +85,7 @@ impl Search {
         let end = self.end();
         let chains = self.chains.iter().filter(|chain| chain.next == end && chain.start < end);
         let start = chains.map(|chain| chain.start).min()?;
-        Some(self.found(start))
+        Some(self.found(start, false))
     }
 
     /// Bytes are missing.
@@ -94,15 +94,15 @@ impl Search {
         *self = Self::new(missing, false);
     }
 
-    fn found(&mut self, start: u64) -> Found {
+    fn found(&mut self, start: u64, fresh: bool) -> Found {
         let mut bytes = std::mem::take(&mut self.buffer);
         let skip = usize::try_from(start.saturating_sub(self.base)).unwrap_or(usize::MAX);
         bytes.drain(..skip.min(bytes.len()));
-        let fresh = self.may_be_fresh && start == 0;
         Found { bytes, missing: self.missing.saturating_add(start), fresh }
     }
 
-    fn scan(&mut self) -> Option<u64> {
+    /// Where believed frames begin, and whether they begin the connection.
+    fn scan(&mut self) -> Option<(u64, bool)> {
         loop {
             let skip = usize::try_from(self.at - self.base).unwrap_or(usize::MAX);
             let header = self.buffer.get(skip..)?.first_chunk::<HEADER_BYTES>()?;
@@ -116,10 +116,10 @@ impl Search {
                 continue;
             }
             if at == 0 && self.may_be_fresh && frame.is_preface() {
-                return Some(0);
+                return Some((0, true));
             }
             if let Some(start) = self.link(at, frame) {
-                return Some(start);
+                return Some((start, false));
             }
         }
     }

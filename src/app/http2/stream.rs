@@ -49,6 +49,8 @@ impl Message {
 pub(super) struct Held {
     fields: Fields,
     status: u16,
+    /// The content so far, less than [`SNIFF_BYTES`].
+    start: Vec<u8>,
 }
 
 /// One stream.
@@ -113,18 +115,20 @@ impl Stream {
     /// A response whose head waits for the first bytes of its content.
     pub(super) fn hold_response(&mut self, number: u32, status: u16, fields: &Fields) {
         self.response.begin(number, BodyInterest::Wanted);
-        self.held = Some(Box::new(Held { fields: fields.clone(), status }));
+        self.held = Some(Box::new(Held { fields: fields.clone(), status, start: Vec::new() }));
     }
 
-    pub(super) fn tell_held<S: ExchangeSink>(&mut self, content: &[u8], out: &mut Feed<'_, S>) {
+    /// Tells the head that waits, if one does, and the content that waits with it.
+    fn tell_held<S: ExchangeSink>(&mut self, out: &mut Feed<'_, S>) {
         let Some(mut held) = self.held.take() else { return };
-        if let Some(media) = sniff(content) {
+        if let Sniff::Is(media) = sniff(&held.start) {
             held.fields.push(b"content-type", media);
         }
         let headers = held.fields.headers();
         let head = ResponseHead { status: held.status, version: Version::Http2, headers };
         let interest = out.event(self.response.number, ExchangeEvent::ResponseHead(head));
         self.response.wanted = interest == BodyInterest::Wanted;
+        self.tell(Direction::ToClient, &held.start, out);
     }
 
     /// The next bytes of a message that has a head.
@@ -134,12 +138,28 @@ impl Stream {
         bytes: &[u8],
         out: &mut Feed<'_, S>,
     ) {
-        if direction == Direction::ToClient && self.held.is_some() {
-            self.tell_held(bytes, out);
+        let mut rest = bytes;
+        if direction == Direction::ToClient
+            && let Some(held) = &mut self.held
+        {
+            let missed = self.response.missed > 0;
+            let room = if missed { 0 } else { SNIFF_BYTES - held.start.len() };
+            let (first, after) = bytes.split_at(room.min(bytes.len()));
+            held.start.extend_from_slice(first);
+            rest = after;
+            let undecided = matches!(sniff(&held.start), Sniff::More);
+            if undecided && !missed && held.start.len() < SNIFF_BYTES {
+                return;
+            }
+            self.tell_held(out);
         }
         self.tell_missed(direction, out);
+        self.tell(direction, rest, out);
+    }
+
+    fn tell<S: ExchangeSink>(&mut self, direction: Direction, bytes: &[u8], out: &mut Feed<'_, S>) {
         let message = self.message(direction);
-        if message.wanted {
+        if message.wanted && !bytes.is_empty() {
             let event = match direction {
                 Direction::ToServer => ExchangeEvent::RequestBody(bytes),
                 Direction::ToClient => ExchangeEvent::ResponseBody(bytes),
@@ -156,7 +176,7 @@ impl Stream {
         out: &mut Feed<'_, S>,
     ) {
         if direction == Direction::ToClient {
-            self.tell_held(&[], out);
+            self.tell_held(out);
         }
         let message = self.message(direction);
         message.missed = message.missed.saturating_add(len);
@@ -195,7 +215,7 @@ impl Stream {
         if self.response.phase != Phase::Body {
             return;
         }
-        self.tell_held(&[], out);
+        self.tell_held(out);
         self.tell_missed(Direction::ToClient, out);
         self.response.phase = Phase::Over;
         if self.request.phase == Phase::Body && self.is_pair() {
@@ -227,16 +247,28 @@ impl Stream {
     }
 }
 
+/// As many bytes tell a media type, if any do.
+const SNIFF_BYTES: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sniff {
+    Is(&'static [u8]),
+    Nothing,
+    More,
+}
+
 /// The media type of content that is likely to matter.
-pub(super) fn sniff(content: &[u8]) -> Option<&'static [u8]> {
+fn sniff(content: &[u8]) -> Sniff {
     const EVENT_FIELDS: &[&[u8]] = &[b"data:", b"event:", b"id:", b"retry:", b":"];
     let text = content.trim_ascii_start();
     if matches!(text.first(), Some(b'{' | b'[')) {
-        Some(b"application/json")
+        Sniff::Is(b"application/json")
     } else if EVENT_FIELDS.iter().any(|field| text.starts_with(field)) {
-        Some(b"text/event-stream")
+        Sniff::Is(b"text/event-stream")
+    } else if EVENT_FIELDS.iter().any(|field| field.starts_with(text)) {
+        Sniff::More
     } else {
-        None
+        Sniff::Nothing
     }
 }
 
@@ -281,7 +313,7 @@ impl Streams {
     pub(super) fn insert(&mut self, stream: Stream, max: usize) -> Option<Stream> {
         let oldest = if self.open.len() >= max { self.open.pop_front() } else { None };
         if let Some(oldest) = &oldest {
-            self.remember(oldest.id);
+            self.remember(oldest);
         }
         match self.place(stream.id) {
             Ok(at) | Err(at) => self.open.insert(at, stream),
@@ -291,13 +323,18 @@ impl Streams {
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Stream> {
         let at = self.place(id).ok()?;
-        self.remember(id);
-        self.open.remove(at)
+        let stream = self.open.remove(at)?;
+        self.remember(&stream);
+        Some(stream)
     }
 
-    fn remember(&mut self, id: u32) {
+    /// Of a response without a request, the request may still come.
+    fn remember(&mut self, stream: &Stream) {
+        if stream.request.phase == Phase::Idle {
+            return;
+        }
         if let Some(slot) = self.closed.get_mut(self.next_closed) {
-            *slot = id;
+            *slot = stream.id;
         }
         self.next_closed = (self.next_closed + 1) % REMEMBERED;
     }

@@ -16,7 +16,7 @@ const MAX_CREDIT_BYTES: u64 = 4 << 20;
 
 /// The rest of the block makes no sense.
 #[derive(Debug)]
-struct Broken;
+pub(super) struct Broken;
 
 /// One direction's decoder. The table takes at most `max_table_bytes` twice over.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ impl Decoder {
 }
 
 /// Section 5.1, of at most 32 bits in at most five octets after the prefix.
-fn integer(rest: &mut &[u8], prefix: u32) -> Result<u32, Broken> {
+pub(super) fn integer(rest: &mut &[u8], prefix: u32) -> Result<u32, Broken> {
     let (first, mut tail) = rest.split_first().ok_or(Broken)?;
     let mask = (1_u32 << prefix) - 1;
     let start = u32::from(*first) & mask;
