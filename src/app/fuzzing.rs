@@ -91,3 +91,13 @@ pub fn fuzz(data: &[u8]) {
     layer.closed(&flow, state, at);
     assert!(layer.sink().open.is_empty(), "exchanges without an end");
 }
+
+/// Reads `data` as a WebSocket connection.
+pub fn fuzz_websocket(data: &[u8]) {
+    super::websocket::fuzz::fuzz(data);
+}
+
+/// Reads `data` as a connection of lines.
+pub fn fuzz_lines(data: &[u8]) {
+    super::lines::fuzz::fuzz(data);
+}

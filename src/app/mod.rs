@@ -31,7 +31,7 @@ pub use probe::Protocol;
 pub use state::State;
 
 #[cfg(fuzzing)]
-pub use fuzzing::fuzz;
+pub use fuzzing::{fuzz, fuzz_lines, fuzz_websocket};
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
