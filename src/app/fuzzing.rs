@@ -106,3 +106,13 @@ pub fn fuzz_quic_initial(data: &[u8]) {
 pub fn fuzz_dns(data: &[u8]) {
     super::dns::fuzz(data);
 }
+
+/// Reads `data` as a WebSocket connection.
+pub fn fuzz_websocket(data: &[u8]) {
+    super::websocket::fuzz::fuzz(data);
+}
+
+/// Reads `data` as a connection of lines.
+pub fn fuzz_lines(data: &[u8]) {
+    super::lines::fuzz::fuzz(data);
+}

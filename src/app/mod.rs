@@ -41,8 +41,9 @@ pub use probe::Protocol;
 pub use state::State;
 
 #[cfg(fuzzing)]
-pub use fuzzing::{fuzz, fuzz_dns, fuzz_quic_initial, fuzz_tls_handshake};
-pub use fuzzing::fuzz;
+pub use fuzzing::{
+    fuzz, fuzz_dns, fuzz_lines, fuzz_quic_initial, fuzz_tls_handshake, fuzz_websocket,
+};
 #[cfg(fuzzing)]
 pub use http2::fuzzing as http2_fuzzing;
 

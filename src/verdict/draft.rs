@@ -239,6 +239,14 @@ servers:
     }
 
     #[test]
+    fn servers_without_http_are_drafted_too() {
+        let text = draft(&[server("tcp://192.0.2.9:9000"), server("tls://[2001:db8::1]:9001")]);
+        let approvals = Approvals::parse(&text, "draft").unwrap();
+        let keys: Vec<String> = approvals.all().iter().map(|a| a.pattern.to_string()).collect();
+        assert_eq!(keys, ["tcp://192.0.2.9:9000", "tls://[2001:db8::1]:9001"], "{text}");
+    }
+
+    #[test]
     fn uncommented_suggestions_parse() {
         let text = draft(&[server("https://a.example:443/")])
             .lines()

@@ -5,6 +5,8 @@
 //! Nothing is held and nothing is copied: state is a few bytes per direction, and lines may be of
 //! any length.
 
+#[cfg(fuzzing)]
+pub(in crate::app) mod fuzz;
 mod half;
 mod role;
 #[cfg(test)]

@@ -16,6 +16,9 @@ use crate::net::Direction;
 /// Bytes that are unmasked at a time.
 const SCRATCH_BYTES: usize = 4096;
 
+/// Places in a row that may turn out wrong before the direction is given up.
+const MAX_MISSES: u8 = 8;
+
 /// Where the next byte belongs.
 #[derive(Debug)]
 enum Step {
@@ -54,6 +57,10 @@ pub(super) struct Half {
     message: Option<MessageCoding>,
     /// A piece of it was given.
     begun: bool,
+    /// Headers that have to be plausible before a place that was found is trusted.
+    doubt: u8,
+    /// Places in a row that were wrong.
+    misses: u8,
     /// Continuation frames may belong to a message whose start is missing.
     lost: bool,
     closed: bool,
@@ -70,6 +77,8 @@ impl Half {
             step: HEAD,
             message: None,
             begun: false,
+            doubt: 0,
+            misses: 0,
             lost: false,
             closed: false,
             reported: 0,
@@ -184,6 +193,10 @@ impl Half {
         if *len == 0
             && let Some((header, used)) = Header::parse(bytes)
         {
+            if !self.trusts(header) {
+                self.miss(&[], out);
+                return bytes;
+            }
             self.begin(header, out);
             return bytes.get(used..).unwrap_or_default();
         }
@@ -193,8 +206,44 @@ impl Half {
             *len += 1;
         }
         let Some((header, used)) = held.get(..*len).and_then(Header::parse) else { return &[] };
-        self.begin(header, out);
+        let held = *held;
+        if self.trusts(header) {
+            self.begin(header, out);
+        } else {
+            self.miss(held.get(..used).unwrap_or_default(), out);
+        }
         bytes.get(used.saturating_sub(before)..).unwrap_or_default()
+    }
+
+    const fn look(&self) -> Look {
+        let masked = matches!(self.direction, Direction::ToServer);
+        Look { masked, deflate: self.deflate.is_some() }
+    }
+
+    /// Whether a header is what stands where one was found by its looks.
+    fn trusts(&mut self, header: Header) -> bool {
+        if self.doubt == 0 {
+            return true;
+        }
+        self.doubt -= 1;
+        if self.doubt == 0 {
+            self.misses = 0;
+        }
+        self.look().is_plausible(header)
+    }
+
+    /// The place that was found was none: looks on, from these bytes.
+    fn miss<S: ExchangeSink>(&mut self, held: &[u8], out: &mut Feed<'_, S>) {
+        self.cut(out);
+        self.lost = true;
+        self.misses += 1;
+        if self.misses > MAX_MISSES {
+            self.odd(Oddity::Lost, out);
+            self.step = Step::Off;
+            return;
+        }
+        self.step = Step::Search(Box::default());
+        self.search(held, out);
     }
 
     /// A header is complete.
@@ -315,13 +364,14 @@ impl Half {
     }
 
     fn search<'b, S: ExchangeSink>(&mut self, bytes: &'b [u8], out: &mut Feed<'_, S>) -> &'b [u8] {
+        let look = self.look();
         let Step::Search(search) = &mut self.step else { return bytes };
-        let look =
-            Look { masked: self.direction == Direction::ToServer, deflate: self.deflate.is_some() };
         let (used, found) = search.feed(bytes, look);
         let seen = search.seen();
         if found {
             self.odd(Oddity::Resync, out);
+            // The header that was found, and two more.
+            self.doubt = 3;
             if let Step::Search(search) = std::mem::replace(&mut self.step, HEAD) {
                 _ = self.feed(search.found(), out);
             }

@@ -8,10 +8,18 @@
 mod extension;
 mod feed;
 mod frame;
+#[cfg(fuzzing)]
+pub(in crate::app) mod fuzz;
 mod half;
 mod mask;
 mod oddity;
 #[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "only tests and fuzzers use it"
+)]
 pub(in crate::app) mod record;
 mod search;
 #[cfg(test)]

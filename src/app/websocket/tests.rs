@@ -73,8 +73,10 @@ fn cut_off(bytes: &[u8]) -> Said {
 
 const FRESH: Deflate = Deflate { to_server_fresh: true, to_client_fresh: true };
 
-/// Frames of the client without masks, for ease of reading; what is said and what is odd.
-fn server_table() -> Vec<(&'static str, Vec<u8>, Vec<Said>, Vec<&'static str>)> {
+/// Bytes of a server, what is said in them and what is odd.
+type Case = (&'static str, Vec<u8>, Vec<Said>, Vec<&'static str>);
+
+fn messages() -> Vec<Case> {
     let join = |frames: &[Vec<u8>]| frames.concat();
     let long = vec![b'x'; 70_000];
     vec![
@@ -101,6 +103,15 @@ fn server_table() -> Vec<(&'static str, Vec<u8>, Vec<Said>, Vec<&'static str>)> 
             vec![text(b"ab")],
             vec![],
         ),
+        ("an end in a payload", b"\x81\x05abc".to_vec(), vec![cut_off(b"abc")], vec![]),
+        ("an end in a header", b"\x81\x7e\x01".to_vec(), vec![], vec![]),
+        ("an end between fragments", frame(0x01, None, b"ab"), vec![cut_off(b"ab")], vec![]),
+    ]
+}
+
+fn oddities() -> Vec<Case> {
+    let join = |frames: &[Vec<u8>]| frames.concat();
+    vec![
         (
             "a message within a message",
             join(&[frame(0x01, None, b"ab"), frame(0x81, None, b"cd")]),
@@ -155,15 +166,12 @@ fn server_table() -> Vec<(&'static str, Vec<u8>, Vec<Said>, Vec<&'static str>)> 
             vec![text(b"ab")],
             vec!["websocket-data-after-close"],
         ),
-        ("an end in a payload", b"\x81\x05abc".to_vec(), vec![cut_off(b"abc")], vec![]),
-        ("an end in a header", b"\x81\x7e\x01".to_vec(), vec![], vec![]),
-        ("an end between fragments", frame(0x01, None, b"ab"), vec![cut_off(b"ab")], vec![]),
     ]
 }
 
 #[test]
 fn frames_of_a_server_become_messages() {
-    for (name, bytes, said, kinds) in server_table() {
+    for (name, bytes, said, kinds) in messages().into_iter().chain(oddities()) {
         let record = every_cut(&[Step::Bytes(ToClient, bytes)], None);
         assert_eq!(record.said, [vec![], said], "{name}");
         assert_eq!(record.kinds, kinds, "{name}");
@@ -285,6 +293,24 @@ fn after_a_gap_the_middle_of_a_message_is_passed_over() {
     let record = every_cut(&steps, None);
     assert_eq!(record.said[1], [text(json)]);
     assert_eq!(record.kinds, ["websocket-resync"]);
+}
+
+#[test]
+fn a_place_that_was_wrong_is_left_again() {
+    let json = b"{\"jsonrpc\":\"2.0\",\"id\":1}";
+    let steps = [
+        Step::Gap(ToClient, 100),
+        // The end of a text that looks like a frame: U+00C1, a space, an object.
+        Step::Bytes(ToClient, "Á {\"quoted\":\"texts may look like a frame\"}".into()),
+        Step::Bytes(ToClient, frame(0x81, None, json)),
+        Step::Bytes(ToClient, frame(0x81, None, b"next")),
+    ];
+    let record = every_cut(&steps, None);
+    assert_eq!(record.said[1].last_chunk::<2>(), Some(&[text(json), text(b"next")]));
+    let traps = "Á {\"quoted\":\"texts may look like frames\"}".repeat(20);
+    let steps = [Step::Gap(ToClient, 100), Step::Bytes(ToClient, traps.into())];
+    let record = every_cut(&steps, None);
+    assert_eq!(record.kinds, ["websocket-resync", "websocket-lost"]);
 }
 
 #[test]

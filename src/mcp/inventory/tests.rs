@@ -4,6 +4,7 @@ mod bounds;
 mod proof;
 mod property;
 mod sessions;
+mod streams;
 
 use std::collections::BTreeSet;
 

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::samples::{Head, Stage, context};
 use super::*;
+use crate::exchange::{MessageCoding, MessagePiece};
 use crate::flow::At;
 use crate::observation::{RequestInfo, ResponseInfo};
 use crate::time::Timestamp;
@@ -143,6 +144,64 @@ const DIALOGUES: &[(&str, &str, &[&str])] = &[
         "a body that begins in a gap",
         "a> POST /rpc\n a>~ 9\n a> {\"jsonrpc\":\"2.0\",\"method\":\"tools/call\"}\n a!",
         &[],
+    ),
+    (
+        "WebSocket, both ways",
+        "a> GET /ws | upgrade: websocket\n a< 101 | upgrade: websocket\n
+         a>= {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n
+         a<= {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots/list\"}\n
+         a>= {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n
+         a<= {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n a.",
+        &[
+            "a answered 101",
+            "a > WebSocket Request tools/list 1",
+            "a < WebSocket Request roots/list 1",
+            "a > WebSocket Result - 1",
+            "a < WebSocket Result - 1",
+            "a ended Some(Complete)",
+        ],
+    ),
+    (
+        "WebSocket without the request for it",
+        "a< 101 | upgrade: websocket\n a<= {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n a!",
+        &["a answered 101", "a < WebSocket Result - 1", "a ended Some(Truncated)"],
+    ),
+    (
+        "WebSocket whose protocol is MCP, without a message",
+        "a> GET /ws | sec-websocket-protocol: x, mcp\n a< 101 | sec-websocket-protocol: mcp\n a.",
+        &["a answered 101", "a ended Some(Complete)"],
+    ),
+    (
+        "a chat",
+        "a> GET /chat | upgrade: websocket\n a< 101\n a>= hello\n a<= 42[\"tools/call\"]\n
+         a>= {\"text\":\"{\\\"jsonrpc\\\":\\\"2.0\\\"}\"}\n a<=\n a<= [1]\n a.",
+        &[],
+    ),
+    (
+        "messages that break off, and one that is cut by a gap",
+        "a> GET /ws\n a< 101\n
+         a>=! {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\n
+         a>=~ 9\n
+         a>= :\"2.0\",\"id\":1,\"method\":\"tools/call\"}\n
+         a>= {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\"\n
+         a>= {\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/call\"}\n a!",
+        &[
+            "a answered 101",
+            "a > WebSocket Request tools/call 1 partial",
+            "a json_rpc/json-incomplete",
+            "a > WebSocket Request tools/call 3",
+            "a ended Some(Truncated)",
+        ],
+    ),
+    (
+        "lines without HTTP",
+        "a= tcp\n a>= {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n
+         a<= {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\r\n a.",
+        &[
+            "a > Line Request tools/list 1",
+            "a < Line Result - 1",
+            "a ended Some(Complete)",
+        ],
     ),
     (
         "a batch",
@@ -474,4 +533,110 @@ proptest! {
         prop_assert_eq!(whole.len(), 4, "{:?}", whole);
         prop_assert_eq!(play(cut), whole);
     }
+}
+
+/// A piece of a message.
+fn piece(direction: Direction, coding: MessageCoding, bytes: &[u8], end: bool) -> MessagePiece<'_> {
+    MessagePiece { direction, coding, bytes, end: end.then_some(End::Complete) }
+}
+
+/// A stream on which `pieces` come.
+fn stream(tap: &mut Tap, pieces: &[MessagePiece<'_>]) -> (Vec<BodyInterest>, Vec<String>) {
+    let at = At { packet: 0, time: Timestamp::EPOCH };
+    let (context, mut state) = (context(97, at), FlowState::default());
+    let mut say = |event: ExchangeEvent<'_>| tap.event(&context, &mut state, 0, event);
+    say(ExchangeEvent::RequestHead(Head::new("GET /ws | upgrade: websocket").request()));
+    say(ExchangeEvent::RequestEnd(End::Complete));
+    say(ExchangeEvent::ResponseHead(Head::new("101").response()));
+    let interests = pieces.iter().map(|piece| say(ExchangeEvent::Message(*piece))).collect();
+    say(ExchangeEvent::ResponseEnd(End::Complete));
+    (interests, tap.observations().drain(..).map(|seen| line(&seen)).collect())
+}
+
+#[test]
+fn messages_in_pieces_of_any_size_and_coding_are_the_same() {
+    let texts: [&[u8]; 4] = [
+        br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+        b" \n hello",
+        br#" {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}"#,
+        "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"ping\"}".as_bytes(),
+    ];
+    let mut compress = flate2::Compress::new(flate2::Compression::default(), false);
+    let coded = texts.map(|text| {
+        let mut out = Vec::with_capacity(1000);
+        compress.compress_vec(text, &mut out, flate2::FlushCompress::Sync).unwrap();
+        out.truncate(out.len() - 4);
+        out
+    });
+    let plain = texts.map(<[u8]>::to_vec);
+    for (coding, messages) in
+        [(MessageCoding::Plain, &plain), (MessageCoding::Deflate { fresh: false }, &coded)]
+    {
+        for size in [1, 2, 3, 10, 1000] {
+            let pieces: Vec<_> = messages
+                .iter()
+                .flat_map(|message| {
+                    let all = message
+                        .chunks(size)
+                        .map(|bytes| piece(Direction::ToServer, coding, bytes, false));
+                    all.chain([piece(Direction::ToServer, coding, b"", true)])
+                })
+                .collect();
+            let mut tap = Tap::new(Limits::default(), SecretHasher::default());
+            let (_, lines) = stream(&mut tap, &pieces);
+            let expected = [
+                "a answered 101",
+                "a > WebSocket Request tools/list 1",
+                "a > WebSocket Request tools/call 2",
+                "a > WebSocket Request ping 3",
+                "a ended Some(Complete)",
+            ];
+            assert_eq!(lines, expected, "{coding:?} {size}");
+        }
+    }
+}
+
+#[test]
+fn damage_to_compressed_messages_is_reported_once_and_counted() {
+    let coding = MessageCoding::Deflate { fresh: false };
+    let call: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let pieces = [
+        piece(Direction::ToClient, MessageCoding::Plain, call, true),
+        piece(Direction::ToServer, coding, &[0xff; 9], true),
+        piece(Direction::ToServer, coding, &[0xff; 9], true),
+        piece(Direction::ToServer, MessageCoding::Plain, call, true),
+    ];
+    let mut tap = Tap::new(Limits::default(), SecretHasher::default());
+    let (interests, lines) = stream(&mut tap, &pieces);
+    assert_eq!(interests, [BodyInterest::Wanted; 4]);
+    let expected = [
+        "a answered 101",
+        "a < WebSocket Request tools/list 1",
+        "a content/content-coding-corrupt",
+        "a > WebSocket Request tools/list 1",
+        "a ended Some(Complete)",
+    ];
+    assert_eq!(lines, expected);
+    assert!(tap.counters().undecodable_bytes >= 9);
+}
+
+#[test]
+fn streams_that_say_nothing_of_interest_are_given_up_at_the_bounds() {
+    let limits = Limits { max_barren_messages: 3, max_foreign_messages: 6, ..Limits::default() };
+    let (chat, foreign): (&[u8], &[u8]) =
+        (b"{\"text\":1}", br#"{"jsonrpc":"2.0","method":"eth_subscription"}"#);
+    let call: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let wanted = |texts: &[&[u8]]| {
+        let coding = MessageCoding::Plain;
+        let pieces: Vec<_> =
+            texts.iter().map(|text| piece(Direction::ToClient, coding, text, true)).collect();
+        let mut tap = Tap::new(limits, SecretHasher::default());
+        let (interests, _) = stream(&mut tap, &pieces);
+        interests.iter().take_while(|interest| **interest == BodyInterest::Wanted).count()
+    };
+    assert_eq!(wanted(&[chat; 9]), 3);
+    assert_eq!(wanted(&[foreign; 9]), 6);
+    assert_eq!(wanted(&[&[chat; 4][..], &[call; 9][..]].concat()), 3);
+    assert_eq!(wanted(&[&[chat; 2][..], &[call; 1], &[chat; 20]].concat()), 23);
+    assert_eq!(wanted(&[&[foreign; 5][..], &[call; 1], &[foreign; 20]].concat()), 26);
 }

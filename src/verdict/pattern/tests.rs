@@ -60,11 +60,30 @@ fn scheme_and_port_are_exact() {
         ("https://a.example/", Scheme::Http, 443, false),
         ("http://a.example/", Scheme::Http, 80, true),
         ("http://a.example/", Scheme::Https, 80, false),
+        ("TCP://a.example:9000", Scheme::Http, 9000, false),
     ];
     for (pattern, scheme, port, want) in table {
         let parsed = KeyPattern::parse(pattern).unwrap();
         assert_eq!(parsed.matches(&key(scheme, "a.example", port, "/")), want, "{pattern} {port}");
     }
+}
+
+#[test]
+fn keys_of_bare_lines_have_a_port_and_no_path() {
+    let table = [
+        ("tcp://192.0.2.7:9000", Scheme::Tcp, "192.0.2.7", 9000, true),
+        ("TLS://*.corp.example:9000", Scheme::Tls, "a.corp.example", 9000, true),
+        ("tcp://[2001:db8::1]:9000", Scheme::Tcp, "2001:db8::1", 9000, true),
+        ("tcp://192.0.2.7:9000", Scheme::Tls, "192.0.2.7", 9000, false),
+        ("tcp://192.0.2.7:9000", Scheme::Tcp, "192.0.2.7", 9001, false),
+        ("tcp://192.0.2.7:9000", Scheme::Http, "192.0.2.7", 9000, false),
+    ];
+    for (pattern, scheme, host, port, want) in table {
+        let parsed = KeyPattern::parse(pattern).unwrap();
+        assert_eq!(parsed.matches(&key(scheme, host, port, "")), want, "{pattern}");
+        assert_eq!(parsed.to_string(), pattern.to_ascii_lowercase());
+    }
+    assert!(KeyPattern::parse("tcp://192.0.2.7:9000").unwrap().is_exact());
 }
 
 #[test]
@@ -108,6 +127,11 @@ fn bad_keys_are_refused_with_a_reason() {
     let table = [
         ("mcp.corp.example/mcp", "no scheme"),
         ("ftp://a.example", "unknown scheme"),
+        ("wss://a.example/ws", "unknown scheme"),
+        ("tcp://a.example", "no port"),
+        ("tls://a.example:0", "not a port"),
+        ("tcp://a.example:9000/", "a path without HTTP"),
+        ("tls://a.example:9000/**", "a path without HTTP"),
         ("https://", "no host"),
         ("https:///mcp", "no host"),
         ("https://*.com/mcp", "covers too much"),

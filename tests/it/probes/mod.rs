@@ -11,5 +11,6 @@ mod negative;
 mod seen;
 mod session;
 mod sse;
+mod stream;
 mod tcp;
 mod text;
