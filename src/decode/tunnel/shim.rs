@@ -81,10 +81,12 @@ fn pppoe<'a>(view: View<'a>, trail: &mut Trail) -> Opened<'a> {
 /// PPP (RFC 1661), with address and control bytes or not, the protocol compressed or not.
 pub(in crate::decode) fn ppp(view: View<'_>, carrier: Tunnel) -> Opened<'_> {
     let header = Header::Tunnel(carrier);
-    let mut rest = view;
-    if let ([0xff, 0x03], behind) = rest.split(header).unwrap_or((&[0; 2], rest)) {
-        rest = behind;
-    }
+    let mut rest = match view.bytes {
+        // No protocol has this number.
+        [0xff] => return Err(view.short(2, header)),
+        [0xff, 0x03, ..] => view.skip(2, header)?,
+        _ => view,
+    };
     let (first, behind) = rest.split::<1>(header)?;
     let mut protocol = u16::from(first[0]);
     rest = behind;
@@ -128,8 +130,12 @@ fn beneath(view: View<'_>) -> Opened<'_> {
         // By now there are Ethernet addresses that begin so, too.
         4 if !is_frame || is_ipv4(view) => Ok((Payload::Ip(Announced::V4), view)),
         6 if !is_frame || is_ipv6(view) => Ok((Payload::Ip(Announced::V6), view)),
-        0 if controlled(view).is_some() => Ok((Payload::Ethernet, view.skip(4, header)?)),
+        // Without the first, a tagged frame looks like a control word and a frame without a tag.
+        0 if view.bytes.starts_with(&[0; 4]) && is_controlled(view) => {
+            Ok((Payload::Ethernet, view.skip(4, header)?))
+        }
         _ if is_frame => Ok((Payload::Ethernet, view)),
+        0 if is_controlled(view) => Ok((Payload::Ethernet, view.skip(4, header)?)),
         // The associated channel (RFC 4385 section 5): of the network itself.
         1 => Err(Skip::LinkControl(0x8847)),
         _ if view.bytes.len() < 19 && !view.is_complete() => Err(Skip::Truncated(header)),
@@ -137,10 +143,11 @@ fn beneath(view: View<'_>) -> Opened<'_> {
     }
 }
 
-/// A frame behind a control word (RFC 4385 section 3, RFC 4448).
-fn controlled(view: View<'_>) -> Option<View<'_>> {
-    let inner = view.skip(4, Header::Tunnel(Tunnel::Mpls)).ok()?;
-    is_frame(inner).then_some(inner)
+/// Whether there is a frame behind a control word: zeros and a sequence number, mostly zero too
+/// (RFC 4448 section 4.6).
+fn is_controlled(view: View<'_>) -> bool {
+    let inner = view.skip(4, Header::Tunnel(Tunnel::Mpls));
+    view.bytes.starts_with(&[0; 2]) && inner.is_ok_and(is_frame)
 }
 
 /// Whether bytes can be what a label stack carries; those that were cut off can.
@@ -150,14 +157,20 @@ pub(super) fn can_be_labelled(view: View<'_>) -> bool {
         None => view.wire > 0,
         Some(4) => is_cut || is_ipv4(view) || is_frame(view),
         Some(6) => is_cut || is_ipv6(view) || is_frame(view),
-        Some(0) => is_cut || controlled(view).is_some() || is_frame(view),
+        Some(0) => is_cut || is_controlled(view) || is_frame(view),
         Some(_) => is_frame(view),
     }
 }
 
 fn is_ipv4(view: View<'_>) -> bool {
-    let len = view.bytes.first().map_or(0, |byte| usize::from(byte & 0x0f) * 4);
-    view.bytes.get(..len.max(20)).is_some_and(|header| fold(header_sum(header)) == 0xffff)
+    let [first, _, high, low, _, _, _, _, _, _, sum_high, sum_low, ..] = *view.bytes else {
+        return false;
+    };
+    let len = (usize::from(first & 0x0f) * 4).max(20);
+    let is_right = |header| fold(header_sum(header)) == 0xffff;
+    // A zero checksum was left to the network card.
+    let fits = usize::from(u16::from_be_bytes([high, low])) == view.wire;
+    ([sum_high, sum_low] == [0; 2] && fits) || view.bytes.get(..len).is_some_and(is_right)
 }
 
 fn is_ipv6(view: View<'_>) -> bool {
