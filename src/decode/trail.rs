@@ -79,7 +79,7 @@ impl Trail {
             return Ok(());
         }
         let id = u64::from(vlan);
-        self.layers.push(TunnelLayer { kind: Tunnel::Vlan, id: Some(id as u32), outer: None });
+        self.layers.push(TunnelLayer { kind: Tunnel::Vlan, id: Some(vlan.into()), outer: None });
         self.scope.0 = match self.scope.0 {
             // Up to five ids of 12 bits stand as they are, outermost first.
             ids @ 0..=0xffff_ffff_ffff => ids << 12 | id,

@@ -13,3 +13,4 @@ mod session;
 mod sse;
 mod tcp;
 mod text;
+mod tunnel;
