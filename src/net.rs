@@ -96,7 +96,7 @@ impl Direction {
     }
 }
 
-/// Which VLANs (and, later, tunnels) a packet came through: the same five-tuple in two scopes is
+/// Which VLANs and tunnels a packet came through: the same five-tuple in two scopes is
 /// two flows. Zero is "none"; other values have no meaning beyond being equal or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(pub u64);

@@ -94,7 +94,8 @@ pub struct Replay {
     /// TLS key log (not built yet: encrypted traffic is counted, not read).
     #[arg(long, value_name = "FILE")]
     pub keylog: Option<PathBuf>,
-    /// Treat one five-tuple in different VLANs as one flow.
+    /// Treat one five-tuple in different VLANs or tunnels as one flow; findings then do not name
+    /// them.
     #[arg(long)]
     pub ignore_vlan: bool,
     /// No progress bar.

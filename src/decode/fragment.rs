@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use etherparse::{IpNumber, TcpHeader};
+use etherparse::{IpNumber, TcpHeader, ip_number};
 
 use super::ip::Place;
 use super::skip::{Header, Skip};
@@ -47,7 +47,27 @@ impl Fragment<'_> {
     }
 }
 
-/// All datagrams that are not complete, and the one completed last.
+/// The datagram completed last at one depth of encapsulation.
+#[derive(Debug, Default)]
+pub(super) struct Completed(Option<(Key, Datagram)>);
+
+impl Completed {
+    /// Its protocol and its bytes.
+    pub(super) fn get(&self) -> Option<(IpNumber, &[u8])> {
+        self.0.as_ref().map(|(_, datagram)| (datagram.protocol, datagram.bytes.as_slice()))
+    }
+
+    /// Whether it has these very bytes.
+    fn has(&self, fragment: &Fragment<'_>) -> bool {
+        self.0.as_ref().is_some_and(|(key, done)| {
+            *key == fragment.key
+                && fragment.place.more == (fragment.end() < done.bytes.len())
+                && done.bytes.get(fragment.place.offset..fragment.end()) == Some(fragment.bytes)
+        })
+    }
+}
+
+/// All datagrams that are not complete.
 #[derive(Debug, Default)]
 pub(super) struct Reassembler {
     limits: Limits,
@@ -57,7 +77,6 @@ pub(super) struct Reassembler {
     next_serial: u64,
     /// Sum of the buffers' capacities in `pending`.
     stored_bytes: usize,
-    done: Option<(Key, Datagram)>,
     pub(super) counters: Counters,
 }
 
@@ -95,15 +114,15 @@ impl Reassembler {
         }
     }
 
-    /// The protocol and the bytes of the datagram completed last.
-    pub(super) fn completed(&self) -> Option<(IpNumber, &[u8])> {
-        self.done.as_ref().map(|(_, datagram)| (datagram.protocol, datagram.bytes.as_slice()))
-    }
-
-    /// Takes a fragment; true when it completes its datagram.
-    pub(super) fn push(&mut self, fragment: &Fragment<'_>) -> Result<bool, Skip> {
+    /// Takes a fragment; true when it completes its datagram, which is then in `completed`.
+    pub(super) fn push(
+        &mut self,
+        fragment: &Fragment<'_>,
+        completed: &mut Completed,
+    ) -> Result<bool, Skip> {
         check(fragment)?;
-        if self.repeats_completed(fragment) {
+        // A packet captured twice would else begin a datagram that never ends.
+        if completed.has(fragment) && !self.pending.contains_key(&fragment.key) {
             self.counters.fragments_duplicate += 1;
             return Ok(false);
         }
@@ -113,7 +132,7 @@ impl Reassembler {
             Ok(true) => {
                 self.by_age.remove(&datagram.serial);
                 self.counters.datagrams_completed += 1;
-                self.done = Some((fragment.key, datagram));
+                completed.0 = Some((fragment.key, datagram));
                 Ok(true)
             }
             Err(Skip::FragmentBound) => {
@@ -129,17 +148,6 @@ impl Reassembler {
                 outcome
             }
         }
-    }
-
-    /// Whether the datagram completed last has these very bytes: a packet captured twice would
-    /// else begin a datagram that never ends.
-    fn repeats_completed(&self, fragment: &Fragment<'_>) -> bool {
-        self.done.as_ref().is_some_and(|(key, done)| {
-            *key == fragment.key
-                && !self.pending.contains_key(key)
-                && fragment.place.more == (fragment.end() < done.bytes.len())
-                && done.bytes.get(fragment.place.offset..fragment.end()) == Some(fragment.bytes)
-        })
     }
 
     /// The datagram of a fragment, a new one if need be, out of the table.
@@ -229,7 +237,8 @@ impl Datagram {
         }
         if fragment.place.offset == 0 {
             self.protocol = fragment.protocol;
-            counters.fragments_tiny += u64::from(fragment.bytes.len() < TcpHeader::MIN_LEN);
+            let is_short = fragment.bytes.len() < TcpHeader::MIN_LEN;
+            counters.fragments_tiny += u64::from(is_short && fragment.protocol != ip_number::UDP);
         }
         counters.fragments_stored += 1;
         self.fill(fragment);

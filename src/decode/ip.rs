@@ -1,4 +1,4 @@
-//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, with the extension headers between them and TCP.
+//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, with the extension headers between them and what they carry.
 
 use std::net::IpAddr;
 
@@ -41,6 +41,11 @@ pub(super) enum Addresses<'a> {
 impl Addresses<'_> {
     pub(super) const fn is_v6(&self) -> bool {
         matches!(self, Self::V6 { .. })
+    }
+
+    /// Source and destination.
+    pub(super) fn ends(&self) -> (IpAddr, IpAddr) {
+        (self.src(), self.dst())
     }
 
     pub(super) fn src(&self) -> IpAddr {

@@ -2,11 +2,12 @@
 
 use etherparse::{Ethernet2HeaderSlice, SingleVlanHeaderSlice};
 
-use super::Limits;
-use super::skip::{Header, Skip, Tunnel};
+use super::Tunnel;
+use super::skip::{Header, Skip};
+use super::trail::Trail;
+use super::tunnel::{Payload, shim};
 use super::view::View;
 use crate::capture::{LinkType, Packet};
-use crate::net::Scope;
 
 /// Which IP the link layer announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,40 +23,39 @@ pub(super) enum Announced {
 pub(super) struct Inner<'a> {
     pub(super) announced: Announced,
     pub(super) view: View<'a>,
-    pub(super) scope: Scope,
 }
 
 /// `LINKTYPE_RAW` as OpenBSD numbers it.
 const RAW_OPENBSD: LinkType = LinkType(14);
 
 /// As plain numbers: below 0x0600 they are none, and ranges are told by that.
-mod ethertype {
+pub(super) mod ethertype {
     use etherparse::ether_type as known;
 
-    pub(super) const IPV4: u16 = known::IPV4.0;
-    pub(super) const ARP: u16 = known::ARP.0;
-    pub(super) const RARP: u16 = 0x8035;
-    pub(super) const VLAN: u16 = known::VLAN_TAGGED_FRAME.0;
-    pub(super) const IPV6: u16 = known::IPV6.0;
+    pub(in crate::decode) const IPV4: u16 = known::IPV4.0;
+    pub(in crate::decode) const ARP: u16 = known::ARP.0;
+    pub(in crate::decode) const RARP: u16 = 0x8035;
+    pub(in crate::decode) const VLAN: u16 = known::VLAN_TAGGED_FRAME.0;
+    pub(in crate::decode) const IPV6: u16 = known::IPV6.0;
     /// LLC in frames longer than 1500 bytes.
-    pub(super) const LLC_JUMBO: u16 = 0x8870;
-    pub(super) const QINQ: u16 = known::PROVIDER_BRIDGING.0;
-    pub(super) const QINQ_OLD: u16 = known::VLAN_DOUBLE_TAGGED_FRAME.0;
-    pub(super) const QINQ_OLDER: u16 = 0x9200;
+    pub(in crate::decode) const LLC_JUMBO: u16 = 0x8870;
+    pub(in crate::decode) const QINQ: u16 = known::PROVIDER_BRIDGING.0;
+    pub(in crate::decode) const QINQ_OLD: u16 = known::VLAN_DOUBLE_TAGGED_FRAME.0;
+    pub(in crate::decode) const QINQ_OLDER: u16 = 0x9200;
     /// Smaller values are an IEEE 802.3 length.
-    pub(super) const FIRST: u16 = 0x0600;
+    pub(in crate::decode) const FIRST: u16 = 0x0600;
     /// IEEE 802.2 LLC, as Linux cooked captures number it.
-    pub(super) const COOKED_LLC: u16 = 0x0004;
+    pub(in crate::decode) const COOKED_LLC: u16 = 0x0004;
 }
 
 /// Opens the link layer of a packet.
-pub(super) fn open<'a>(packet: &Packet<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
+pub(super) fn open<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Result<Inner<'a>, Skip> {
     let wire = usize::try_from(packet.wire_len).unwrap_or(usize::MAX);
     let view = View::new(packet.bytes, wire);
     match packet.link {
-        LinkType::ETHERNET => ethernet(view, limits),
-        LinkType::LINUX_SLL => cooked_v1(view, limits),
-        LinkType::LINUX_SLL2 => cooked_v2(view, limits),
+        LinkType::ETHERNET => ethernet(view, trail),
+        LinkType::LINUX_SLL => cooked_v1(view, trail),
+        LinkType::LINUX_SLL2 => cooked_v2(view, trail),
         LinkType::RAW | LinkType::RAW_BSD | RAW_OPENBSD => Ok(bare(Announced::Either, view)),
         LinkType::IPV4 => Ok(bare(Announced::V4, view)),
         LinkType::IPV6 => Ok(bare(Announced::V6, view)),
@@ -65,27 +65,38 @@ pub(super) fn open<'a>(packet: &Packet<'a>, limits: &Limits) -> Result<Inner<'a>
 }
 
 const fn bare(announced: Announced, view: View<'_>) -> Inner<'_> {
-    Inner { announced, view, scope: Scope(0) }
+    Inner { announced, view }
 }
 
-fn ethernet<'a>(view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
+fn ethernet<'a>(view: View<'a>, trail: &mut Trail) -> Result<Inner<'a>, Skip> {
+    let (kind, rest) = frame(view)?;
+    // What most frames carry leads straight on.
+    match kind {
+        ethertype::IPV4 => Ok(bare(Announced::V4, rest)),
+        ethertype::IPV6 => Ok(bare(Announced::V6, rest)),
+        kind => descend(Payload::Typed(kind), rest, trail),
+    }
+}
+
+/// Addresses off: the ethertype, and what it announces.
+fn frame(view: View<'_>) -> Result<(u16, View<'_>), Skip> {
     let header = Ethernet2HeaderSlice::from_slice(view.bytes)
         .map_err(|error| view.refused(error, Header::Ethernet))?;
-    typed(header.ether_type().0, view.behind(header.slice()), limits)
+    Ok((header.ether_type().0, view.behind(header.slice())))
 }
 
 /// By hand, as etherparse refuses packet types and hardware that it does not know, and does not
 /// know version 2.
-fn cooked_v1<'a>(view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
+fn cooked_v1<'a>(view: View<'a>, trail: &mut Trail) -> Result<Inner<'a>, Skip> {
     let (header, rest) = view.split::<16>(Header::Cooked)?;
     let hardware = u16::from_be_bytes([header[2], header[3]]);
-    cooked(hardware, u16::from_be_bytes([header[14], header[15]]), rest, limits)
+    cooked(hardware, u16::from_be_bytes([header[14], header[15]]), rest, trail)
 }
 
-fn cooked_v2<'a>(view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
+fn cooked_v2<'a>(view: View<'a>, trail: &mut Trail) -> Result<Inner<'a>, Skip> {
     let (header, rest) = view.split::<20>(Header::Cooked)?;
     let hardware = u16::from_be_bytes([header[8], header[9]]);
-    cooked(hardware, u16::from_be_bytes([header[0], header[1]]), rest, limits)
+    cooked(hardware, u16::from_be_bytes([header[0], header[1]]), rest, trail)
 }
 
 /// The protocol field of a cooked header is an ethertype but for some hardware: frame relay (770),
@@ -94,11 +105,13 @@ fn cooked<'a>(
     hardware: u16,
     protocol: u16,
     rest: View<'a>,
-    limits: &Limits,
+    trail: &mut Trail,
 ) -> Result<Inner<'a>, Skip> {
     match (hardware, protocol) {
         (770 | 801..=803 | 824, _) => Err(Skip::CookedHardware(hardware)),
-        (_, ethertype::COOKED_LLC | ethertype::FIRST..) => typed(protocol, rest, limits),
+        (_, ethertype::COOKED_LLC | ethertype::FIRST..) => {
+            descend(Payload::Typed(protocol), rest, trail)
+        }
         _ => Err(Skip::EtherType(protocol)),
     }
 }
@@ -117,35 +130,50 @@ fn loopback(view: View<'_>) -> Result<Inner<'_>, Skip> {
     }
 }
 
-/// What an ethertype announces, through any number of VLAN tags and LLC/SNAP.
-fn typed<'a>(mut kind: u16, mut view: View<'a>, limits: &Limits) -> Result<Inner<'a>, Skip> {
-    let mut tags = Tags::default();
+/// From what a header announces to an IP packet, through VLAN tags, LLC/SNAP, frames and labels.
+pub(super) fn descend<'a>(
+    mut payload: Payload,
+    mut view: View<'a>,
+    trail: &mut Trail,
+) -> Result<Inner<'a>, Skip> {
     loop {
-        let announced = match kind {
-            ethertype::IPV4 => Announced::V4,
-            ethertype::IPV6 => Announced::V6,
-            ethertype::VLAN | ethertype::QINQ | ethertype::QINQ_OLD | ethertype::QINQ_OLDER => {
-                if tags.count >= limits.max_vlan_tags {
-                    return Err(Skip::VlanBound);
-                }
-                let tag = SingleVlanHeaderSlice::from_slice(view.bytes)
-                    .map_err(|error| view.refused(error, Header::Vlan))?;
-                tags.push(tag.vlan_identifier().value());
-                (kind, view) = (tag.ether_type().0, view.behind(tag.slice()));
+        let kind = match payload {
+            Payload::Ip(announced) => return Ok(bare(announced, view)),
+            Payload::Typed(kind) => kind,
+            Payload::Ethernet => {
+                let (kind, rest) = frame(view)?;
+                (payload, view) = (Payload::Typed(kind), rest);
                 continue;
             }
+            Payload::Mpls => {
+                (payload, view) = shim::mpls(view, trail)?;
+                continue;
+            }
+            Payload::Ppp(carrier) => {
+                (payload, view) = shim::ppp(view, carrier)?;
+                continue;
+            }
+        };
+        (payload, view) = match kind {
+            ethertype::IPV4 => return Ok(bare(Announced::V4, view)),
+            ethertype::IPV6 => return Ok(bare(Announced::V6, view)),
+            ethertype::VLAN | ethertype::QINQ | ethertype::QINQ_OLD | ethertype::QINQ_OLDER => {
+                let tag = SingleVlanHeaderSlice::from_slice(view.bytes)
+                    .map_err(|error| view.refused(error, Header::Tunnel(Tunnel::Vlan)))?;
+                trail.vlan(tag.vlan_identifier().value())?;
+                (Payload::Typed(tag.ether_type().0), view.behind(tag.slice()))
+            }
             ..ethertype::FIRST | ethertype::LLC_JUMBO => {
-                (kind, view) = snap(view)?;
+                let (kind, rest) = snap(view)?;
                 // A SNAP header cannot announce another one: what is below the ethertypes there
                 // would otherwise be read as a length, over and over.
                 if kind < ethertype::FIRST || kind == ethertype::LLC_JUMBO {
                     return Err(Skip::EtherType(kind));
                 }
-                continue;
+                (Payload::Typed(kind), rest)
             }
-            other => return Err(not_ip(other)),
+            other => shim::open(other, view, trail)?,
         };
-        return Ok(Inner { announced, view, scope: tags.scope });
     }
 }
 
@@ -165,34 +193,8 @@ fn snap(view: View<'_>) -> Result<(u16, View<'_>), Skip> {
     }
 }
 
-/// The scope that VLAN tags make. Priority tags (VLAN 0) are no VLAN.
-#[derive(Default)]
-struct Tags {
-    count: usize,
-    vlans: u32,
-    scope: Scope,
-}
-
-impl Tags {
-    /// Up to five VLAN ids stand in the low 60 bits as they are, outermost first; more are hashed
-    /// (FNV-1a steps), which bit 63 marks.
-    fn push(&mut self, vlan: u16) {
-        self.count += 1;
-        let vlan = u64::from(vlan);
-        if vlan == 0 {
-            return;
-        }
-        self.vlans += 1;
-        self.scope.0 = if self.vlans <= 5 {
-            self.scope.0 << 12 | vlan
-        } else {
-            (self.scope.0 ^ vlan).wrapping_mul(0x0100_0000_01b3) | 1 << 63
-        };
-    }
-}
-
 /// Why a frame of another ethertype is skipped.
-fn not_ip(kind: u16) -> Skip {
+pub(super) const fn not_ip(kind: u16) -> Skip {
     match kind {
         ethertype::ARP | ethertype::RARP => Skip::Arp,
         0x8847 | 0x8848 => Skip::Tunnel(Tunnel::Mpls),
@@ -220,6 +222,7 @@ fn not_ip(kind: u16) -> Skip {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Limits;
     use super::*;
     use crate::time::Timestamp;
 
@@ -237,8 +240,9 @@ mod tests {
             bytes,
             wire_len: u32::try_from(bytes.len()).unwrap(),
         };
-        open(&packet, &Limits::default())
-            .map(|inner| (inner.announced, bytes.len() - inner.view.bytes.len(), inner.scope.0))
+        let mut trail = Trail::new(&Limits::default());
+        open(&packet, &mut trail)
+            .map(|inner| (inner.announced, bytes.len() - inner.view.bytes.len(), trail.scope().0))
     }
 
     fn ethernet_frame(tail: &[u8]) -> Vec<u8> {
@@ -272,10 +276,11 @@ mod tests {
             (vec![0x00, 0x26, 0xaa], Err(Skip::Malformed(Header::Llc))),
             (vec![0x08, 0x06], Err(Skip::Arp)),
             (vec![0x88, 0xcc], Err(Skip::LinkControl(0x88cc))),
-            (vec![0x88, 0x47], Err(Skip::Tunnel(Tunnel::Mpls))),
-            (vec![0x88, 0x64], Err(Skip::Tunnel(Tunnel::Pppoe))),
+            (vec![0x88, 0x47], Err(Skip::Malformed(Header::Tunnel(Tunnel::Mpls)))),
+            (vec![0x88, 0xe5], Err(Skip::Tunnel(Tunnel::Macsec))),
+            (vec![0x22, 0xf3], Err(Skip::Tunnel(Tunnel::Trill))),
             (vec![0x81, 0x00, 0x00, 0x05, 0x88, 0xb5], Err(Skip::EtherType(0x88b5))),
-            (vec![0x81, 0x00, 0x00], Err(Skip::Malformed(Header::Vlan))),
+            (vec![0x81, 0x00, 0x00], Err(Skip::Malformed(Header::Tunnel(Tunnel::Vlan)))),
         ];
         for (tail, expected) in cases {
             assert_eq!(opened(1, &ethernet_frame(tail)), *expected, "{tail:02x?}");
@@ -355,18 +360,5 @@ mod tests {
         };
         assert!(stack(8).is_ok());
         assert_eq!(stack(9), Err(Skip::VlanBound));
-    }
-
-    #[test]
-    fn scopes_of_deep_stacks_differ_from_shallow_ones() {
-        let scope = |vlans: &[u16]| {
-            let mut tags = Tags::default();
-            vlans.iter().for_each(|&vlan| tags.push(vlan));
-            tags.scope.0
-        };
-        assert_eq!(scope(&[1, 2, 3, 4, 0xfff]), 0x0001_0020_0300_4fff);
-        assert_ne!(scope(&[1, 2, 3, 4, 5, 6]), scope(&[1, 2, 3, 4, 5, 7]));
-        assert_ne!(scope(&[9, 1, 2, 3, 4, 5, 6]), scope(&[8, 1, 2, 3, 4, 5, 6]));
-        assert_eq!(scope(&[1, 2, 3, 4, 5, 6]) >> 63, 1);
     }
 }

@@ -1,12 +1,17 @@
-//! Packets into TCP segments: link layers, IP, fragments. Sans-IO.
+//! Packets into TCP segments and UDP datagrams: link layers, tunnels, IP, fragments. Sans-IO.
 //!
-//! In: [`Packet`](crate::capture::Packet). Out: [`Decoded`]: a [`Segment`], or the reason why there
-//! is none, which the caller counts; nothing is skipped silently.
+//! In: [`Packet`](crate::capture::Packet). Out: [`Decoded`]: a [`Segment`], a [`Datagram`], or the
+//! reason why there is neither, which the caller counts; nothing is skipped silently.
 //!
 //! Read: Ethernet II, IEEE 802.3 with SNAP, VLAN tags, Linux cooked captures, BSD loopback and raw
-//! IP; IPv4 with options, IPv6 with extension headers, fragments of both. Tunnels are recognised
-//! and counted by name ([`Tunnel`]), not opened. All UDP that is no tunnel counts as harmless,
-//! QUIC (and so HTTP/3) included: like TLS, it could not be read in any case.
+//! IP; IPv4 with options, IPv6 with extension headers, fragments of both; and through tunnels, in
+//! each other up to [`Limits::max_tunnels`], with fragments inside and outside. [`Tunnel`] names
+//! them, also those that are not opened. Tunnels in UDP are told by the destination port and a
+//! header that has to be right: any other datagram on such a port is a plain one.
+//!
+//! A [`Scope`] tells the same five-tuple in two VLANs or tunnels apart. It is made of what is the
+//! same in both directions (a VXLAN's number, both ends of an IP tunnel in either order), and
+//! [`Decoder::path`] says what it stands for, outer addresses included.
 
 mod checksum;
 mod counters;
@@ -16,17 +21,22 @@ mod fragment;
 mod fuzz;
 mod ip;
 mod link;
+mod path;
 mod skip;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod transport;
+mod tunnel;
 mod view;
 
 pub use counters::Counters;
 pub use decoder::{Decoded, Decoder, Limits};
 #[cfg(any(fuzzing, test))]
 pub use fuzz::fuzz;
-pub use skip::{Class, Header, Skip, Tunnel};
+pub use path::{TunnelLayer, TunnelPath};
+pub use skip::{Class, Header, Skip};
+pub use tunnel::Tunnel;
 
 use crate::net::{Endpoint, Scope};
 use crate::time::Timestamp;

@@ -1,10 +1,12 @@
-//! Why a packet gave no TCP segment.
+//! Why a packet gave no TCP segment and no UDP datagram.
+
+use super::Tunnel;
 
 /// What a skipped packet means for coverage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Cannot carry MCP over TCP: nothing was missed.
+    /// Cannot carry MCP: nothing was missed.
     Benign,
     /// This release cannot read it, and it may hide MCP.
     Unsupported,
@@ -19,8 +21,6 @@ pub enum Class {
 pub enum Header {
     /// Ethernet addresses and type.
     Ethernet,
-    /// IEEE 802.1Q or 802.1ad tag.
-    Vlan,
     /// IEEE 802.2 LLC, with or without SNAP.
     Llc,
     /// Linux cooked capture, v1 or v2.
@@ -37,6 +37,10 @@ pub enum Header {
     Fragment,
     /// TCP with its options.
     Tcp,
+    /// UDP.
+    Udp,
+    /// A header of an encapsulation, VLAN tags among them.
+    Tunnel(Tunnel),
 }
 
 impl Header {
@@ -44,7 +48,6 @@ impl Header {
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Ethernet => ("truncated-ethernet", "malformed-ethernet"),
-            Self::Vlan => ("truncated-vlan", "malformed-vlan"),
             Self::Llc => ("truncated-llc", "malformed-llc"),
             Self::Cooked => ("truncated-cooked", "malformed-cooked"),
             Self::Loopback => ("truncated-loopback", "malformed-loopback"),
@@ -53,106 +56,16 @@ impl Header {
             Self::Extension => ("truncated-extension", "malformed-extension"),
             Self::Fragment => ("truncated-fragment", "malformed-fragment"),
             Self::Tcp => ("truncated-tcp", "malformed-tcp"),
+            Self::Udp => ("truncated-udp", "malformed-udp"),
+            Self::Tunnel(tunnel) => {
+                let [_, truncated, malformed] = tunnel.names();
+                (truncated, malformed)
+            }
         }
     }
 }
 
-/// An encapsulation that this release recognises and does not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tunnel {
-    /// MPLS, by ethertype (RFC 3032) or in IP (RFC 4023).
-    Mpls,
-    /// MPLS in UDP (RFC 7510).
-    MplsInUdp,
-    /// PPP over Ethernet session (RFC 2516).
-    Pppoe,
-    /// Provider backbone bridging, IEEE 802.1ah.
-    Pbb,
-    /// MACsec, IEEE 802.1AE.
-    Macsec,
-    /// Cisco VN-Tag.
-    VnTag,
-    /// IEEE 802.1BR E-Tag.
-    ETag,
-    /// Cisco metadata (security group tags).
-    CiscoMetadata,
-    /// Network service header (RFC 8300).
-    Nsh,
-    /// TRILL (RFC 6325).
-    Trill,
-    /// GRE (RFC 2784), bridged Ethernet over GRE included.
-    Gre,
-    /// GRE in UDP (RFC 8086).
-    GreInUdp,
-    /// ERSPAN type I, II or III in GRE.
-    Erspan,
-    /// IPv4 in IPv4 (RFC 2003).
-    Ipip,
-    /// IPv6 in IPv4 (RFC 4213).
-    SixInFour,
-    /// IPv4 in IPv6 (RFC 2473).
-    FourInSix,
-    /// IPv6 in IPv6 (RFC 2473).
-    SixInSix,
-    /// Ethernet in IP (RFC 3378).
-    EtherIp,
-    /// L2TP, version 2 in UDP (RFC 2661) or version 3 in IP (RFC 3931).
-    L2tp,
-    /// IPsec ESP, in IP (RFC 4303) or in UDP (RFC 3948).
-    Esp,
-    /// IP payload compression (RFC 3173).
-    Ipcomp,
-    /// VXLAN (RFC 7348).
-    Vxlan,
-    /// VXLAN with the generic protocol extension.
-    VxlanGpe,
-    /// Geneve (RFC 8926).
-    Geneve,
-    /// GTP user plane (3GPP TS 29.281).
-    Gtp,
-    /// Teredo (RFC 4380).
-    Teredo,
-    /// WireGuard on its usual port.
-    Wireguard,
-}
-
-impl Tunnel {
-    /// Stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mpls => "mpls",
-            Self::MplsInUdp => "mpls-in-udp",
-            Self::Pppoe => "pppoe",
-            Self::Pbb => "pbb",
-            Self::Macsec => "macsec",
-            Self::VnTag => "vn-tag",
-            Self::ETag => "e-tag",
-            Self::CiscoMetadata => "cisco-metadata",
-            Self::Nsh => "nsh",
-            Self::Trill => "trill",
-            Self::Gre => "gre",
-            Self::GreInUdp => "gre-in-udp",
-            Self::Erspan => "erspan",
-            Self::Ipip => "ipip",
-            Self::SixInFour => "6in4",
-            Self::FourInSix => "4in6",
-            Self::SixInSix => "6in6",
-            Self::EtherIp => "etherip",
-            Self::L2tp => "l2tp",
-            Self::Esp => "esp",
-            Self::Ipcomp => "ipcomp",
-            Self::Vxlan => "vxlan",
-            Self::VxlanGpe => "vxlan-gpe",
-            Self::Geneve => "geneve",
-            Self::Gtp => "gtp",
-            Self::Teredo => "teredo",
-            Self::Wireguard => "wireguard",
-        }
-    }
-}
-
-/// Why a packet gave no TCP segment: to be counted by [`name`](Self::name) and
+/// Why a packet gave no TCP segment and no UDP datagram: to be counted by [`name`](Self::name) and
 /// [`number`](Self::number), never dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Skip {
@@ -168,14 +81,13 @@ pub enum Skip {
     CookedHardware(u16),
     /// ARP or RARP.
     Arp,
-    /// Another protocol of the link itself, by ethertype: LLDP, LACP, EAPOL, PTP and so on.
+    /// Another protocol of the link or tunnel itself, by ethertype or PPP protocol: LLDP, LACP,
+    /// EAPOL, PTP, LCP and so on.
     LinkControl(u16),
     /// IEEE 802.2 LLC without SNAP, by destination SAP: spanning tree, IS-IS and so on.
     Llc(u8),
     /// IEEE 802.2 SNAP of a vendor, by protocol number: CDP, VTP, per-VLAN spanning tree.
     Snap(u16),
-    /// UDP that is no known tunnel.
-    Udp,
     /// ICMP or ICMPv6.
     Icmp,
     /// Another control protocol on IP, by protocol: IGMP, OSPF, PIM, VRRP and so on.
@@ -184,6 +96,8 @@ pub enum Skip {
     NoNextHeader,
     /// A known encapsulation that is not opened.
     Tunnel(Tunnel),
+    /// More tunnels within each other than [`Limits::max_tunnels`](super::Limits::max_tunnels).
+    TunnelBound,
     /// More VLAN tags than [`Limits::max_vlan_tags`](super::Limits::max_vlan_tags).
     VlanBound,
     /// More extension headers than
@@ -217,11 +131,11 @@ impl Skip {
             Self::LinkControl(_) => "link-control",
             Self::Llc(_) => "llc",
             Self::Snap(_) => "snap",
-            Self::Udp => "udp",
             Self::Icmp => "icmp",
             Self::IpControl(_) => "ip-control",
             Self::NoNextHeader => "no-next-header",
             Self::Tunnel(tunnel) => tunnel.name(),
+            Self::TunnelBound => "tunnel-bound",
             Self::VlanBound => "vlan-bound",
             Self::ExtensionBound => "extension-bound",
             Self::FragmentBound => "fragment-bound",
@@ -258,7 +172,6 @@ impl Skip {
             | Self::LinkControl(_)
             | Self::Llc(_)
             | Self::Snap(_)
-            | Self::Udp
             | Self::Icmp
             | Self::IpControl(_)
             | Self::NoNextHeader => Class::Benign,
@@ -268,6 +181,7 @@ impl Skip {
             | Self::AddressFamily(_)
             | Self::CookedHardware(_)
             | Self::Tunnel(_)
+            | Self::TunnelBound
             | Self::VlanBound
             | Self::ExtensionBound
             | Self::FragmentBound => Class::Unsupported,
@@ -292,8 +206,20 @@ mod tests {
             (Skip::IpProtocol(132), "unknown-ip-protocol", Some(132), Class::Unsupported),
             (Skip::Arp, "arp", None, Class::Benign),
             (Skip::Llc(0x42), "llc", Some(0x42), Class::Benign),
-            (Skip::Udp, "udp", None, Class::Benign),
-            (Skip::Tunnel(Tunnel::SixInFour), "6in4", None, Class::Unsupported),
+            (Skip::Tunnel(Tunnel::Esp), "esp", None, Class::Unsupported),
+            (Skip::TunnelBound, "tunnel-bound", None, Class::Unsupported),
+            (
+                Skip::Truncated(Header::Tunnel(Tunnel::VxlanGpe)),
+                "truncated-vxlan-gpe",
+                None,
+                Class::Truncated,
+            ),
+            (
+                Skip::Malformed(Header::Tunnel(Tunnel::Vlan)),
+                "malformed-vlan",
+                None,
+                Class::Malformed,
+            ),
             (Skip::Truncated(Header::Tcp), "truncated-tcp", None, Class::Truncated),
             (Skip::Malformed(Header::Ipv4), "malformed-ipv4", None, Class::Malformed),
             (Skip::BadIpChecksum, "bad-ip-checksum", None, Class::Malformed),

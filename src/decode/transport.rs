@@ -1,4 +1,5 @@
-//! TCP headers (RFC 9293 section 3.1) into segments; the names of everything else that IP carries.
+//! What IP carries: TCP headers (RFC 9293 section 3.1) into segments, UDP into datagrams, tunnels, and
+//! the names of everything else.
 
 use std::net::IpAddr;
 
@@ -6,21 +7,59 @@ use etherparse::{IpNumber, TcpHeader, TcpHeaderSlice, ip_number};
 
 use super::checksum::{fold, header_sum};
 use super::ip::{Addresses, Datagram};
-use super::skip::{Header, Skip, Tunnel};
+use super::link::Announced;
+use super::skip::{Header, Skip};
+use super::trail::Trail;
+use super::tunnel::{Payload, gre};
 use super::view::View;
-use super::{ChecksumSeed, Decoded, Segment, SegmentHeader, TcpFlags};
+use super::{ChecksumSeed, DatagramHeader, Decoded, Segment, SegmentHeader, TcpFlags, Tunnel};
 use crate::capture::Packet;
 use crate::net::{Endpoint, Scope};
 
-/// Reads what a whole datagram carries.
-pub(super) fn open<'a>(datagram: &Datagram<'a>, packet: &Packet<'_>, scope: Scope) -> Decoded<'a> {
-    if datagram.protocol != ip_number::TCP {
-        return Decoded::Skipped(other(datagram));
-    }
+/// Reads the TCP segment that a whole datagram carries.
+pub(super) fn tcp<'a>(datagram: &Datagram<'a>, packet: &Packet<'_>, scope: Scope) -> Decoded<'a> {
     let view = datagram.view;
     match TcpHeaderSlice::from_slice(view.bytes) {
         Ok(header) => Decoded::Segment(segment(&header, datagram, packet, scope)),
         Err(error) => cut(view.refused(error, Header::Tcp), datagram, packet, scope),
+    }
+}
+
+/// What UDP (RFC 768) carries: source and destination port, and the payload.
+///
+/// The checksum is not looked at: what is read of UDP (names, handshakes) proves itself, and
+/// tunnels leave it out.
+pub(super) fn udp<'a>(datagram: &Datagram<'a>) -> Result<([u16; 2], View<'a>), Skip> {
+    let view = datagram.view;
+    let (&[s0, s1, d0, d1, l0, l1, _, _], rest) = view.split(Header::Udp)?;
+    let payload = match usize::from(u16::from_be_bytes([l0, l1])) {
+        // A jumbogram (RFC 2675 section 4).
+        0 if datagram.addresses.is_v6() => rest,
+        len if len >= 8 && len <= view.wire => rest.limit(len - 8),
+        _ => return Err(Skip::Malformed(Header::Udp)),
+    };
+    Ok(([u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])], payload))
+}
+
+/// A UDP datagram that is no tunnel.
+pub(super) fn plain<'a>(
+    datagram: &Datagram<'_>,
+    [from, to]: [u16; 2],
+    payload: View<'a>,
+    packet: &Packet<'_>,
+    scope: Scope,
+) -> super::Datagram<'a> {
+    let (src, dst) = datagram.addresses.ends();
+    super::Datagram {
+        header: DatagramHeader {
+            packet: packet.index,
+            time: packet.time,
+            src: Endpoint::new(src, from),
+            dst: Endpoint::new(dst, to),
+            scope,
+            payload_len: u32::try_from(payload.wire).unwrap_or(u32::MAX),
+        },
+        payload: payload.bytes,
     }
 }
 
@@ -116,27 +155,73 @@ fn address_sum(address: IpAddr) -> u64 {
     }
 }
 
-/// Why a datagram that is not TCP is skipped.
-pub(super) fn other(datagram: &Datagram<'_>) -> Skip {
-    let tunnel = match (datagram.protocol, datagram.addresses.is_v6()) {
-        (ip_number::ICMP | ip_number::IPV6_ICMP, _) => return Skip::Icmp,
-        (ip_number::UDP, _) => return udp(datagram.view),
-        (ip_number::IPV6_NO_NEXT_HEADER, true) => return Skip::NoNextHeader,
-        (protocol, _) if is_control(protocol) => return Skip::IpControl(protocol.0),
-        (ip_number::IPV4 | ip_number::IPIP, false) => Tunnel::Ipip,
-        (ip_number::IPV4 | ip_number::IPIP, true) => Tunnel::FourInSix,
-        (ip_number::IPV6, false) => Tunnel::SixInFour,
-        (ip_number::IPV6, true) => Tunnel::SixInSix,
-        (ip_number::GRE, _) => gre(datagram.view),
-        (ip_number::ENCAP_SEC, _) => Tunnel::Esp,
-        // "Ethernet", which IANA assigned for segment routing (RFC 8986).
-        (ip_number::ETHER_IP | IpNumber(143), _) => Tunnel::EtherIp,
-        (ip_number::IP_COMP, _) => Tunnel::Ipcomp,
-        (ip_number::LAYER2_TUNNELING_PROTOCOL, _) => Tunnel::L2tp,
-        (ip_number::MPLS_IN_IP, _) => Tunnel::Mpls,
-        (protocol, _) => return Skip::IpProtocol(protocol.0),
+/// Whether what a protocol carries is looked into: only its fragments need be stored.
+pub(super) const fn is_read(protocol: IpNumber) -> bool {
+    matches!(
+        protocol,
+        ip_number::TCP
+            | ip_number::UDP
+            | ip_number::AUTH
+            | ip_number::IPV4
+            | ip_number::IPIP
+            | ip_number::IPV6
+            | ip_number::GRE
+            | ip_number::ETHER_IP
+            | ETHERNET
+            | ip_number::MPLS_IN_IP
+    )
+}
+
+/// "Ethernet", which IANA assigned for segment routing (RFC 8986).
+const ETHERNET: IpNumber = IpNumber(143);
+
+/// Opens the tunnel that a datagram is, or says why one that is neither TCP nor UDP is skipped.
+pub(super) fn tunnel<'a>(
+    datagram: &Datagram<'a>,
+    trail: &mut Trail,
+) -> Result<(Payload, View<'a>), Skip> {
+    let (view, v6) = (datagram.view, datagram.addresses.is_v6());
+    let (kind, payload) = match datagram.protocol {
+        ip_number::GRE => {
+            return gre::open(Tunnel::Gre, view, datagram.addresses.ends(), trail);
+        }
+        ip_number::ETHER_IP => return ether_ip(datagram, trail),
+        ip_number::IPV4 | ip_number::IPIP => {
+            (if v6 { Tunnel::FourInSix } else { Tunnel::Ipip }, Payload::Ip(Announced::V4))
+        }
+        ip_number::IPV6 => {
+            (if v6 { Tunnel::SixInSix } else { Tunnel::SixInFour }, Payload::Ip(Announced::V6))
+        }
+        ETHERNET => (Tunnel::EtherIp, Payload::Ethernet),
+        ip_number::MPLS_IN_IP => (Tunnel::MplsInIp, Payload::Mpls),
+        _ => return Err(unread(datagram)),
     };
-    Skip::Tunnel(tunnel)
+    trail.enter(kind, None, Some(datagram.addresses.ends()))?;
+    Ok((payload, view))
+}
+
+/// RFC 3378 section 3: version 3 and zeros.
+fn ether_ip<'a>(datagram: &Datagram<'a>, trail: &mut Trail) -> Result<(Payload, View<'a>), Skip> {
+    let header = Header::Tunnel(Tunnel::EtherIp);
+    let (fixed, rest) = datagram.view.split(header)?;
+    if *fixed != [0x30, 0] {
+        return Err(Skip::Malformed(header));
+    }
+    trail.enter(Tunnel::EtherIp, None, Some(datagram.addresses.ends()))?;
+    Ok((Payload::Ethernet, rest))
+}
+
+/// Why a datagram that is not [read](is_read) is skipped.
+pub(super) const fn unread(datagram: &Datagram<'_>) -> Skip {
+    match datagram.protocol {
+        ip_number::ICMP | ip_number::IPV6_ICMP => Skip::Icmp,
+        ip_number::IPV6_NO_NEXT_HEADER if datagram.addresses.is_v6() => Skip::NoNextHeader,
+        ip_number::ENCAP_SEC => Skip::Tunnel(Tunnel::Esp),
+        ip_number::IP_COMP => Skip::Tunnel(Tunnel::Ipcomp),
+        ip_number::LAYER2_TUNNELING_PROTOCOL => Skip::Tunnel(Tunnel::L2tp),
+        protocol if is_control(protocol) => Skip::IpControl(protocol.0),
+        protocol => Skip::IpProtocol(protocol.0),
+    }
 }
 
 /// Protocols that run networks and carry nobody's data. The mobility, host identity and shim6
@@ -157,31 +242,4 @@ const fn is_control(protocol: IpNumber) -> bool {
             | ip_number::HIP
             | ip_number::SHIM6
     )
-}
-
-fn gre(view: View<'_>) -> Tunnel {
-    match view.bytes {
-        // Types I and II, type III.
-        [_, _, 0x88, 0xbe, ..] | [_, _, 0x22, 0xeb, ..] => Tunnel::Erspan,
-        _ => Tunnel::Gre,
-    }
-}
-
-/// UDP tunnels are told by the port that they are sent to.
-fn udp(view: View<'_>) -> Skip {
-    let [_, _, high, low, ..] = *view.bytes else { return Skip::Udp };
-    Skip::Tunnel(match u16::from_be_bytes([high, low]) {
-        1701 => Tunnel::L2tp,
-        2152 => Tunnel::Gtp,
-        3544 => Tunnel::Teredo,
-        4500 => Tunnel::Esp,
-        4754 => Tunnel::GreInUdp,
-        // 8472 was Linux's default before the port was assigned.
-        4789 | 8472 => Tunnel::Vxlan,
-        4790 => Tunnel::VxlanGpe,
-        6081 => Tunnel::Geneve,
-        6635 => Tunnel::MplsInUdp,
-        51820 => Tunnel::Wireguard,
-        _ => return Skip::Udp,
-    })
 }

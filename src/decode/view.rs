@@ -33,6 +33,14 @@ impl<'a> View<'a> {
         Self::new(rest, self.wire.saturating_sub(header.len()))
     }
 
+    /// The rest behind `len` bytes.
+    pub(super) fn skip(self, len: usize, header: Header) -> Result<Self, Skip> {
+        match self.bytes.get(len..) {
+            Some(rest) => Ok(Self::new(rest, self.wire.saturating_sub(len))),
+            None => Err(self.short(len, header)),
+        }
+    }
+
     /// The first bytes up to `wire`, the length that a network header claims: link-layer padding
     /// goes; a claim beyond the frame makes the view a cut one.
     pub(super) fn limit(self, wire: usize) -> Self {

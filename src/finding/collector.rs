@@ -10,10 +10,11 @@ use ring::digest::{Context, SHA256};
 
 use super::masking::{MAX_OUTPUT_CHARS, mask, mask_value};
 use super::{Finding, FlowTuple, PacketNames};
+use crate::decode::TunnelPath;
 use crate::exchange::Visibility;
 use crate::flow::At;
 use crate::mcp::Evidence;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Scope};
 use crate::rules::{RuleInfo, Severity};
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
@@ -39,6 +40,8 @@ pub struct Draft {
     pub at: At,
     /// The flow.
     pub flow: FlowTuple,
+    /// VLANs and tunnels around the flow.
+    pub scope: Scope,
     /// Tells findings of the rule apart beyond server and client; 0 when nothing does.
     pub group: u64,
     /// Hits that come so long after the first of a finding begin a new one; zero means
@@ -148,6 +151,8 @@ struct Open {
     window_start: Timestamp,
     window: Duration,
     packets: Vec<u64>,
+    /// Of the first hit.
+    scope: Scope,
 }
 
 /// Collects hits.
@@ -307,10 +312,11 @@ impl Open {
             first_packet: packet,
             flows: if limits.max_flows > 0 { vec![draft.flow] } else { Vec::new() },
             packets: Vec::new(),
+            tunnels: TunnelPath::default(),
         };
         let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
         let window = if draft.window.is_zero() { limits.window } else { draft.window };
-        Self { finding, window_start: time, window, packets }
+        Self { finding, window_start: time, window, packets, scope: draft.scope }
     }
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
@@ -356,6 +362,7 @@ impl Open {
 
     fn finish(mut self, names: &dyn PacketNames) -> Finding {
         self.finding.packets = self.packets.iter().filter_map(|p| names.name(*p)).collect();
+        self.finding.tunnels = names.path(self.scope).cloned().unwrap_or_default();
         self.finding
     }
 }

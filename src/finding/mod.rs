@@ -14,9 +14,10 @@ pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::decode::TunnelPath;
 use crate::exchange::Visibility;
 use crate::mcp::Evidence;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Scope};
 use crate::rules::{RuleInfo, Severity};
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
@@ -41,10 +42,17 @@ pub struct PacketRef {
     pub number: u64,
 }
 
-/// From the index of a packet over the whole run to its file and number.
+/// From the index of a packet over the whole run to its file and number, and from a scope to what
+/// it stands for.
 pub trait PacketNames {
     /// The name of a packet; `None` when it came from no file.
     fn name(&self, packet: u64) -> Option<PacketRef>;
+
+    /// The VLANs and tunnels of a scope; `None` when there are none, or they are not known.
+    fn path(&self, scope: Scope) -> Option<&TunnelPath> {
+        let _ = scope;
+        None
+    }
 }
 
 /// What somebody should look at: all hits of one rule on one server by one client within one
@@ -85,4 +93,6 @@ pub struct Finding {
     pub flows: Vec<FlowTuple>,
     /// Distinct packets, in the order seen; bounded.
     pub packets: Vec<PacketRef>,
+    /// VLANs and tunnels around the flow of the first hit.
+    pub tunnels: TunnelPath,
 }

@@ -353,6 +353,7 @@ fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         verdict: contact.verdict,
         at: *at,
         flow: FlowTuple { client: request.client, server: request.server, protocol: 6 },
+        scope: request.scope,
         group: group(found),
         window: found.rule.group.window,
         text: found.text(),

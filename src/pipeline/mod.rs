@@ -44,7 +44,7 @@ use workers::Workers;
 pub struct Config {
     /// Threads for flows and recognition; 1 means the caller's own.
     pub threads: usize,
-    /// The same five-tuple in two VLANs is two flows.
+    /// The same five-tuple in two VLANs or tunnels is two flows.
     pub vlan_scope: bool,
     /// Hashes session ids.
     pub hasher: SecretHasher,

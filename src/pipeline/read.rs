@@ -1,6 +1,6 @@
-//! Captures into segments: the reading side of a run.
+//! Captures into segments and datagrams: the reading side of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::shard::Caused;
 use super::workers::Workers;
 use crate::capture::{self, Damage, Input, LinkType, Next, OpenError, Packet, Source};
-use crate::decode::{Class, Decoded, Decoder, Skip};
+use crate::decode::{Class, Decoded, Decoder, Skip, TunnelPath};
 use crate::finding::{PacketNames, PacketRef};
 use crate::flow::At;
+use crate::net::Scope;
 use crate::time::Timestamp;
 
 /// Packets between two reports of progress.
@@ -43,7 +44,7 @@ pub(super) struct Counters {
     pub truncated_bytes: u64,
     /// Packets by link-layer type.
     pub links: BTreeMap<LinkType, u64>,
-    /// Packets without a TCP segment, by reason.
+    /// Packets that gave neither segment nor datagram, by reason.
     pub skipped: BTreeMap<Skip, Skipped>,
     /// Fragments stored until their datagram is complete.
     pub fragments: u64,
@@ -95,6 +96,8 @@ impl fmt::Display for Trouble {
 pub(super) struct Names {
     /// The captures, in order.
     files: Vec<NamedFile>,
+    /// What scopes stand for; known at the end.
+    paths: HashMap<Scope, TunnelPath>,
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +122,10 @@ impl PacketNames for Names {
         let at = self.files.partition_point(|file| file.first <= packet);
         let file = self.files.get(at.checked_sub(1)?)?;
         Some(PacketRef { file: Arc::clone(&file.name), number: packet - file.first + 1 })
+    }
+
+    fn path(&self, scope: Scope) -> Option<&TunnelPath> {
+        self.paths.get(&scope)
     }
 }
 
@@ -145,7 +152,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// A reader that hands segments to `workers`.
+    /// A reader that hands segments and datagrams to `workers`.
     #[must_use]
     pub(super) fn new(limits: capture::Limits, decoder: Decoder, workers: Workers) -> Self {
         Self {
@@ -217,7 +224,9 @@ impl Reader {
 
     /// What was counted, what was wrong, and the workers.
     #[must_use]
-    pub(super) fn into_parts(self) -> (Counters, Decoder, Vec<Trouble>, Names, Workers) {
+    pub(super) fn into_parts(mut self) -> (Counters, Decoder, Vec<Trouble>, Names, Workers) {
+        self.names.paths =
+            self.decoder.paths().map(|(scope, path)| (scope, path.clone())).collect();
         (self.counters, self.decoder, self.troubles, self.names, self.workers)
     }
 
@@ -433,7 +442,8 @@ mod tests {
     #[test]
     fn packets_are_numbered_per_file_from_one() {
         let file = |first, name: &str| NamedFile { first, name: name.into(), bytes: 0 };
-        let names = Names { files: vec![file(0, "a"), file(3, "b"), file(3, "c")] };
+        let files = vec![file(0, "a"), file(3, "b"), file(3, "c")];
+        let names = Names { files, ..Names::default() };
         let files: Vec<_> = names.files(5).map(|(name, packets, _)| (name, packets)).collect();
         assert_eq!(files, [("a", 3), ("b", 0), ("c", 2)]);
         let name = |packet| names.name(packet).map(|name| (name.file.to_string(), name.number));

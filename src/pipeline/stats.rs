@@ -41,8 +41,11 @@ pub(super) fn gather(
     for (link, packets) in &read.links {
         counters.insert(format!("decode.link_type.{}", link.0), *packets);
     }
+    for (tunnel, opened) in decoder.opened().filter(|(_, opened)| *opened > 0) {
+        counters.insert(format!("decode.opened.{}", tunnel.name()), opened);
+    }
     let lost = decoder.counters();
-    let anomalies = decoder.counters().anomalies();
+    let anomalies = lost.anomalies();
     let anomalies = anomalies.iter().filter(|(_, count)| *count > 0);
     let evictions = flow.evicted() + mcp.given_up + inventory.dropped();
     StatsEvent {
@@ -63,8 +66,8 @@ pub(super) fn gather(
     }
 }
 
-/// What could be read, in bytes of payload. Packets that gave no segment count with all their
-/// bytes, as nobody knows how much payload is in them.
+/// What could be read, in bytes of payload. Packets that gave neither segment nor datagram
+/// count with all their bytes, as nobody knows how much payload is in them.
 fn coverage(
     read: &read::Counters,
     flow: &flow::Counters,

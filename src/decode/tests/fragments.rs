@@ -209,7 +209,7 @@ fn incomplete_datagrams_expire_by_packet_time() {
         let mut decoder = Decoder::default();
         push(&mut decoder, 100, &parts[0]);
         push(&mut decoder, 100 + gap, &parts[1]);
-        let counters = *decoder.counters();
+        let counters = decoder.counters();
         assert_eq!(
             (counters.datagrams_completed, counters.datagrams_expired),
             (completed, 1 - completed)
@@ -300,13 +300,15 @@ fn tiny_first_fragments_are_counted_and_read() {
 }
 
 #[test]
-fn fragments_of_other_protocols_are_not_stored() {
-    let mut first = fragment(false, 1, 0, true, &[0, 1, 0x12, 0xb5, 0, 0, 0, 0]);
-    let mut later = fragment(false, 1, 8, false, &[0, 1, 0x12, 0xb5, 0, 0, 0, 0]);
-    (first[9], later[9]) = (17, 17);
-    let mut decoder = Decoder::default();
-    assert_eq!(push_all(&mut decoder, &[first, later]), ["vxlan", "udp"]);
-    assert_eq!(decoder.counters().fragments_stored, 0);
+fn fragments_of_protocols_that_are_not_read_are_not_stored() {
+    for (protocol, name) in [(1, "icmp"), (50, "esp"), (132, "unknown-ip-protocol")] {
+        let mut first = fragment(false, 1, 0, true, &[0; 8]);
+        let mut later = fragment(false, 1, 8, false, &[0; 8]);
+        (first[9], later[9]) = (protocol, protocol);
+        let mut decoder = Decoder::default();
+        assert_eq!(push_all(&mut decoder, &[first, later]), [name, name]);
+        assert_eq!(decoder.counters().fragments_stored, 0);
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 mod fragments;
 mod frames;
 mod properties;
+mod tunnels;
+mod udp;
+mod wraps;
 
 use super::*;
 use crate::capture::{LinkType, Packet};

@@ -42,6 +42,7 @@ fn draft(packet: u64, seconds: i64) -> Draft {
         verdict: Verdict::Unapproved,
         at: At { packet, time: Timestamp::from_parts(seconds, 0) },
         flow: FlowTuple { client, server, protocol: 6 },
+        scope: Scope(0),
         text: "text".to_owned(),
         excerpt: vec![("method".to_owned(), "tools/call".to_owned())],
         visibility: Visibility::Body,

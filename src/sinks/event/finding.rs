@@ -1,8 +1,11 @@
 //! The event of a finding.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::{Address, Packet, ServerKey};
+use crate::decode::TunnelLayer;
 use crate::exchange::Visibility;
 use crate::finding::{Finding, FlowTuple, PacketRef, community_id};
 use crate::mcp::Evidence;
@@ -50,6 +53,9 @@ pub struct FindingEvent {
     pub packets: Vec<Packet>,
     /// The flows.
     pub flows: Vec<FlowRef>,
+    /// VLANs and tunnels around the first flow, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<TunnelRef>,
 }
 
 /// ECS `event` of a finding.
@@ -116,6 +122,29 @@ pub struct FlowRef {
     pub destination: Address,
     /// Community ID v1.
     pub community_id: String,
+}
+
+/// A VLAN or tunnel around a flow. The flow's own addresses are those inside.
+#[derive(Clone, Debug, Serialize)]
+pub struct TunnelRef {
+    /// Its kind: `vlan`, `vxlan`, `gre` and so on.
+    pub kind: &'static str,
+    /// Its number: VLAN, VNI, key, session. Where each direction has its own, the one seen first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    /// Source of the packet around it, as seen first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outer_src: Option<IpAddr>,
+    /// Destination of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outer_dst: Option<IpAddr>,
+}
+
+impl From<&TunnelLayer> for TunnelRef {
+    fn from(layer: &TunnelLayer) -> Self {
+        let (outer_src, outer_dst) = layer.outer.unzip();
+        Self { kind: layer.kind.name(), id: layer.id, outer_src, outer_dst }
+    }
 }
 
 impl From<&FlowTuple> for FlowRef {
@@ -190,6 +219,7 @@ impl From<&Finding> for FindingEvent {
             excerpt: finding.excerpt.iter().map(excerpt).collect(),
             packets: finding.packets.iter().map(Packet::from).collect(),
             flows,
+            tunnels: finding.tunnels.0.iter().map(TunnelRef::from).collect(),
         }
     }
 }

@@ -9,7 +9,7 @@ mod message;
 mod server;
 mod stats;
 
-pub use finding::{Excerpt, FindingDetails, FindingEvent, FlowRef, Network, RuleRef};
+pub use finding::{Excerpt, FindingDetails, FindingEvent, FlowRef, Network, RuleRef, TunnelRef};
 pub use message::{McpMessage, MessageEvent};
 pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,

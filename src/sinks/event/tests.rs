@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::decode::{Tunnel, TunnelLayer, TunnelPath};
 use crate::exchange::Visibility;
 use crate::finding::{Finding, FlowTuple, PacketRef};
 use crate::mcp::Evidence;
@@ -48,6 +49,7 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         first_packet: 16,
         flows: vec![FlowTuple { client, server, protocol: 6 }],
         packets: vec![PacketRef { file: "day 1/a.pcap".into(), number: 17 }],
+        tunnels: TunnelPath::default(),
     }
 }
 
@@ -169,6 +171,28 @@ fn a_finding_line_is_an_ecs_alert() {
     assert_eq!(line["verdict"], "unapproved");
     assert_eq!(line["todo"][0], "Ask the owner.");
     assert_eq!(line["excerpt"][0], serde_json::json!({"name": "method", "value": "tools/call"}));
+}
+
+#[test]
+fn a_finding_line_has_the_tunnels_outermost_first() {
+    let outer = ("10.0.0.8".parse().unwrap(), "10.0.0.9".parse().unwrap());
+    let layers = vec![
+        TunnelLayer { kind: Tunnel::Vlan, id: Some(7), outer: None },
+        TunnelLayer { kind: Tunnel::VxlanGpe, id: Some(42), outer: Some(outer) },
+        TunnelLayer { kind: Tunnel::Ipip, id: None, outer: Some(outer) },
+    ];
+    let mut finding = sample_finding();
+    let plain = line(&Event::Finding(&FindingEvent::from(&finding)));
+    assert!(plain.get("tunnels").is_none());
+    finding.tunnels = TunnelPath(layers);
+    let line = line(&Event::Finding(&FindingEvent::from(&finding)));
+    let expected = serde_json::json!([
+        {"kind": "vlan", "id": 7},
+        {"kind": "vxlan-gpe", "id": 42, "outer_src": "10.0.0.8", "outer_dst": "10.0.0.9"},
+        {"kind": "ipip", "outer_src": "10.0.0.8", "outer_dst": "10.0.0.9"},
+    ]);
+    assert_eq!(line["tunnels"], expected);
+    assert_eq!(line["network"], plain["network"]);
 }
 
 #[test]

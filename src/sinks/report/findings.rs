@@ -82,9 +82,21 @@ fn line(finding: &Finding) -> String {
     format!("{client} → {}: {text}{times}", printable(server_key))
 }
 
-/// File and packet, ready for Wireshark.
+/// File and packet, ready for Wireshark, and the tunnels that the packet is in.
 fn place(finding: &Finding) -> String {
     finding.packets.first().map_or_else(String::new, |packet| {
-        format!("look: {}, frame.number == {}", printable(&packet.file), packet.number)
+        let file = printable(&packet.file);
+        format!("look: {file}, frame.number == {}{}", packet.number, inside(finding))
     })
+}
+
+/// `, inside vlan 7, vxlan 42 (10.0.0.8 → 10.0.0.9)`: outermost first.
+fn inside(finding: &Finding) -> String {
+    let layers = finding.tunnels.0.iter().map(|layer| {
+        let id = layer.id.map_or_else(String::new, |id| format!(" {id}"));
+        let outer = layer.outer.map(|(src, dst)| format!(" ({src} → {dst})"));
+        format!("{}{id}{}", layer.kind.name(), outer.unwrap_or_default())
+    });
+    let layers = listed(layers, 4);
+    if layers.is_empty() { layers } else { format!(", inside {layers}") }
 }

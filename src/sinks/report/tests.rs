@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::super::event::tests::{at, sample_finding, sample_server};
 use super::super::event::{ApprovalRef, CaptureFile, Period};
 use super::*;
+use crate::decode::{Tunnel, TunnelLayer, TunnelPath};
 use crate::mcp::Evidence;
 use crate::rules::RuleInfo;
 
@@ -227,4 +228,27 @@ fn many_findings_of_one_rule_are_cut() {
     assert_eq!(text.matches("look:").count(), 10);
     assert!(text.contains("and 15 more"));
     assert_eq!(text.matches("→ Ask the owner.").count(), 1);
+}
+
+#[test]
+fn a_finding_says_what_its_packet_is_inside_of() {
+    let outer = ("10.0.0.8".parse().unwrap(), "10.0.0.9".parse().unwrap());
+    let mut finding = sample_finding();
+    finding.tunnels = TunnelPath(vec![
+        TunnelLayer { kind: Tunnel::Vlan, id: Some(7), outer: None },
+        TunnelLayer { kind: Tunnel::Ipip, id: None, outer: Some(outer) },
+    ]);
+    let report = Report {
+        servers: &[],
+        findings: &[finding],
+        stats: &StatsEvent::default(),
+        notices: &[],
+        written: &[],
+        exit_code: 1,
+        exit_reason: "x",
+    };
+    let text = render(&report, &Style::default());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "frame.number == 17, inside vlan 7, ipip (10.0.0.8 → 10.0.0.9)";
+    assert!(text.contains(expected), "{text}");
 }

@@ -14,3 +14,4 @@ mod sse;
 mod stream;
 mod tcp;
 mod text;
+mod tunnel;
