@@ -368,4 +368,5 @@ fn is_random(random: &[u8; 32]) -> bool {
     *random != [0; 32]
 }
 
-
+#[cfg(test)]
+mod tests;

@@ -427,4 +427,5 @@ fn forwarded_for(request: &RequestInfo) -> Option<IpAddr> {
     field.value.rsplit(',').next()?.trim().parse().ok()
 }
 
-
+#[cfg(test)]
+mod tests;
