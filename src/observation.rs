@@ -82,6 +82,9 @@ pub struct RequestInfo {
     pub client: Endpoint,
     /// Server address (a proxy's, for a request to an explicit proxy).
     pub server: Endpoint,
+    /// The proxy whose own leg this is: the packets are between it and the server, and `client`
+    /// is whom it acts for, known from the other leg. Recognition leaves it empty.
+    pub via: Option<Endpoint>,
     /// VLANs and tunnels around the flow.
     pub scope: Scope,
     /// Clear or TLS.

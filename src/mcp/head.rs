@@ -187,6 +187,7 @@ impl RequestCopy {
             id: self.id,
             client: self.client,
             server: self.server,
+            via: None,
             scope: self.scope,
             scheme,
             visibility: self.visibility,

@@ -80,6 +80,13 @@ pub struct Contact {
     pub unauthenticated_result: bool,
     /// The host is on the catalog of public MCP services.
     pub catalogued: Option<String>,
+    /// A label of the host says MCP by convention (`mcp.example.com`).
+    pub named_for_mcp: bool,
+    /// An approval that holds for this client covers host and port, whatever the path: hints of
+    /// it are of no interest.
+    pub approved: bool,
     /// Through an explicit proxy.
     pub via_proxy: bool,
+    /// Address of that proxy, on either of its legs.
+    pub proxy: Option<IpAddr>,
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::analysis::{self, Policy, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
-use crate::mcp::inventory::{Server, Transport};
+use crate::mcp::inventory::{Handshakes, Server, Transport};
 use crate::mcp::methods::{self, Revision};
 use crate::net::Endpoint;
 use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
+use crate::rules::tls_version_name;
 use crate::sinks::event::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, McpMessage, MessageEvent,
-    Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey,
+    Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey, TlsInfo,
 };
 use crate::verdict::Verdict;
 
@@ -99,6 +100,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         timestamp: server.first.time,
         mcp: server.is_mcp(),
         evidence: server.evidence,
+        visibility: server.visibility,
         verdict,
         reason,
         approval: approval.map(ApprovalRef::from),
@@ -111,8 +113,10 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
             path: mask(&key.path),
             endpoints: endpoints.iter().copied().collect(),
             software: server.software.iter().map(software).collect(),
+            names: server.names.iter().map(|name| shown(name)).collect(),
             aliases: server.aliases.iter().map(|path| mask(path)).collect(),
             via_proxy: server.via_proxy,
+            proxies: server.proxies.iter().copied().collect(),
             catalogued: policy.catalog.vendor(&key.host),
         },
         event: Period { start: server.first.time, end: server.last.time },
@@ -134,6 +138,21 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
         http_status: server.statuses.clone(),
         refused_attempts: server.refused,
         anomalies: server.anomalies.clone(),
+        tls: server.handshakes.as_deref().map(handshakes),
+    }
+}
+
+fn handshakes(seen: &Handshakes) -> TlsInfo {
+    let texts = |set: &std::collections::BTreeSet<String>| set.iter().map(|v| shown(v)).collect();
+    TlsInfo {
+        flows: seen.flows,
+        ech_flows: seen.ech_flows,
+        sni: texts(&seen.sni),
+        alpn: texts(&seen.alpn),
+        ja4: seen.ja4.iter().cloned().collect(),
+        versions: seen.versions.iter().rev().map(|v| tls_version_name(*v).to_owned()).collect(),
+        carriers: seen.carriers.iter().copied().collect(),
+        certificate_names: texts(&seen.certificate_names),
     }
 }
 

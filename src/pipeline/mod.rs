@@ -8,6 +8,10 @@
 
 mod analysis;
 mod events;
+mod hints;
+mod host_names;
+mod interest;
+mod legs;
 mod read;
 mod recognise;
 #[cfg(test)]
@@ -156,6 +160,7 @@ pub fn replay(
     let last = reader.finish(&mut caused);
     let (counters, decoder, troubles, names, workers) = reader.into_parts();
     take_in(&mut analysis, &names, &mut caused, observer);
+    telling(&names, observer, |tell| analysis.settle(tell));
     analysis.finish(last);
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let (inventory, findings) = analysis.into_parts();
@@ -171,19 +176,26 @@ fn take_in(
     caused: &mut Vec<Caused>,
     observer: &mut impl Observer,
 ) {
-    for Caused { observation, .. } in caused.drain(..) {
-        if !observer.wants_messages() {
-            analysis.observe(observation);
-            continue;
+    telling(names, observer, |tell| {
+        for Caused { observation, .. } in caused.drain(..) {
+            analysis.observe_telling(observation, tell);
         }
-        let copy = matches!(observation.event, crate::observation::Event::Message { .. })
-            .then(|| observation.clone());
-        let server = analysis.observe(observation);
-        let event = copy.zip(server).and_then(|(observation, server)| {
-            events::message(&observation, analysis.inventory().server(server)?, names)
-        });
-        if let Some(event) = event {
+    });
+}
+
+/// Lets `work` tell of the messages that it takes in, if the observer wants to know.
+fn telling(
+    names: &Names,
+    observer: &mut impl Observer,
+    work: impl FnOnce(&mut analysis::Tell<'_>),
+) {
+    if !observer.wants_messages() {
+        return work(&mut None);
+    }
+    let mut tell = |observation: &crate::observation::Observation, server: &inventory::Server| {
+        if let Some(event) = events::message(observation, server, names) {
             observer.message(&event);
         }
-    }
+    };
+    work(&mut Some(&mut tell));
 }

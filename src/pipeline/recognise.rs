@@ -2,6 +2,7 @@
 //! where packets, logs and the portal do.
 
 use super::analysis::{Contacts, Policy, with_subject};
+use super::hints::{Handshake, Hints};
 use crate::exchange::{
     Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
     Scheme, Version, Visibility,
@@ -9,6 +10,7 @@ use crate::exchange::{
 use crate::flow::At;
 use crate::mcp::inventory::{self, Inventory};
 use crate::mcp::{Tap, TapLimits};
+use crate::net::Endpoint;
 use crate::rules::catalog::Catalog;
 use crate::rules::{Given, GivenExchange, OwnedMessage, OwnedSubject, Recognise, RuleSet, Subject};
 use crate::secret::SecretHasher;
@@ -31,7 +33,9 @@ impl Recognise for Recogniser {
         let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
         let mut inventory = Inventory::new(inventory::Limits::default());
         let (mut subjects, mut contacts) = (Vec::new(), Contacts::default());
+        let mut hints = Hints::default();
         for (number, exchange) in (0_u64..).zip(&given.exchanges) {
+            subjects.extend(names(exchange, number, &policy, &mut hints)?);
             play(exchange, number, &mut tap)?;
             let mut resolved = Vec::new();
             for observation in tap.observations().drain(..) {
@@ -46,9 +50,14 @@ impl Recognise for Recogniser {
                     subjects.push(owned(subject, exchange));
                 });
             }
-            if exchange.request.is_none() {
+            let shows_names = exchange.hello.is_some() || exchange.answer.is_some();
+            if exchange.request.is_none() && !shows_names && exchange.dns.is_none() {
                 subjects.extend(bare(exchange));
             }
+        }
+        let last = at(given.exchanges.len() as u64).time;
+        while let Some(judged) = hints.next(&policy, last, true) {
+            subjects.push(OwnedSubject::from(&Subject::tls(&judged.tls)));
         }
         Ok(subjects)
     }
@@ -58,6 +67,41 @@ impl Recognise for Recogniser {
 fn at(number: u64) -> At {
     let seconds = 1_794_816_000_i64.saturating_add(i64::try_from(number).unwrap_or(0));
     At { packet: number, time: Timestamp::from_parts(seconds, 0) }
+}
+
+/// Gives the handshake or the DNS message of an example to `hints`; answers with what rules can
+/// be asked about at once.
+fn names(
+    exchange: &GivenExchange,
+    number: u64,
+    policy: &Policy,
+    hints: &mut Hints,
+) -> Result<Option<OwnedSubject>, String> {
+    let (client, server) = endpoints(exchange)?;
+    if let Some(dns) = &exchange.dns {
+        let found = hints.look_up(policy, [client, server], dns.message(), at(number));
+        return Ok(Some(OwnedSubject::from(&Subject::dns(&found))));
+    }
+    let (hello, answer) = (&exchange.hello, &exchange.answer);
+    if hello.is_some() || answer.is_some() {
+        hints.handshake(Handshake {
+            flow: number,
+            at: at(number),
+            client,
+            server,
+            tunnel: exchange.tunnel.clone(),
+            hello: hello.as_ref().map(|hello| hello.hello().into()),
+            answer: answer.as_ref().map(|answer| answer.answer().into()),
+        });
+    }
+    Ok(None)
+}
+
+fn endpoints(exchange: &GivenExchange) -> Result<(Endpoint, Endpoint), String> {
+    exchange
+        .client()
+        .zip(exchange.server())
+        .ok_or_else(|| "client and server take an address, with a port if it matters".to_owned())
 }
 
 /// The contact of an example without a request.
@@ -122,9 +166,7 @@ impl Fields {
 }
 
 fn play(exchange: &GivenExchange, number: u64, tap: &mut Tap) -> Result<(), String> {
-    let (Some(client), Some(server)) = (exchange.client(), exchange.server()) else {
-        return Err("client and server take an address, with a port if it matters".to_owned());
-    };
+    let (client, server) = endpoints(exchange)?;
     let Some(request) = &exchange.request else { return Ok(()) };
     let context = Context {
         flow: number,
@@ -192,6 +234,8 @@ impl From<&Subject<'_>> for OwnedSubject {
                 disagreements: facts.disagreements.to_vec(),
                 ambiguous: facts.ambiguous,
             }),
+            tls: subject.tls.cloned(),
+            dns: subject.dns.cloned(),
         }
     }
 }

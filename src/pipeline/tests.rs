@@ -4,6 +4,7 @@ use super::samples::{Capture, SECOND, Say, call};
 use super::*;
 use crate::flow::At;
 use crate::mcp::samples::Stage;
+use crate::observation::Event;
 use crate::rules::catalog::Catalog;
 use crate::rules::{self, RuleSet, Source};
 use crate::time::Timestamp;
@@ -192,14 +193,14 @@ fn contacts_are_judged_by_what_is_known_of_them() {
     let mut analysis =
         Analysis::new(&policy, inventory::Limits::default(), finding::Limits::default());
     let mut stage = Stage::default();
-    for observation in stage.play(&exchange('a', LIST)) {
+    let seen = stage.play(&exchange('a', LIST));
+    let Event::Message { request, .. } = seen[0].event.clone() else { panic!("{seen:?}") };
+    for observation in seen {
         analysis.observe(observation);
     }
     let (_, server) = analysis.inventory().servers()[0];
-    let endpoint = *server.endpoints.first().unwrap();
-    let client = *server.clients.keys().next().unwrap();
     let at = At { packet: 0, time: Timestamp::EPOCH };
-    let contact = analysis::contact(&policy, server, client, endpoint, at);
+    let contact = analysis::contact(&policy, server, &request, at);
     assert_eq!(contact.key, "http://10.0.0.2:80/mcp");
     assert!(contact.unauthenticated_result && contact.auth.is_empty());
     assert_eq!(contact.verdict, crate::verdict::Verdict::Unapproved);

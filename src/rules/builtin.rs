@@ -12,6 +12,11 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "discovery/attempt.yaml",
     "discovery/catalogued-host.yaml",
+    "discovery/encrypted-catalogued.yaml",
+    "discovery/encrypted-named.yaml",
+    "discovery/hidden-host.yaml",
+    "discovery/look-up.yaml",
+    "discovery/quic-host.yaml",
     "discovery/resource-challenge.yaml",
     "discovery/resource-metadata.yaml",
     "evasion/ambiguous-overlap.yaml",

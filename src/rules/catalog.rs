@@ -189,6 +189,25 @@ impl Catalog {
     }
 }
 
+/// Whether a label of a host name says MCP by convention: `mcp`, `mcp2`, `mcp-*` or `*-mcp`,
+/// anywhere but in the top-level domain. `host` in lower case.
+#[must_use]
+pub fn is_named_for_mcp(host: &str) -> bool {
+    // Most names have no such letters: one pass over them settles it.
+    if memchr::memmem::find(host.as_bytes(), b"mcp").is_none() {
+        return false;
+    }
+    let numbered = |part: &str| {
+        part.strip_prefix("mcp").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let says_so = |label: &str| {
+        let ends = [label.split('-').next(), label.rsplit('-').next()];
+        ends.into_iter().flatten().any(numbered)
+    };
+    let labels = host.trim_end_matches('.').rsplit_once('.').map(|(labels, _)| labels);
+    labels.is_some_and(|labels| labels.split('.').any(says_so))
+}
+
 /// Columns of a row; quoted ones may hold commas and doubled quotes, but no line breaks.
 fn split(row: &str) -> Result<Vec<String>, String> {
     let mut columns = Vec::new();
@@ -271,6 +290,34 @@ mod tests {
             ("xmcpx.example.com", Strength::Shared),
         ] {
             assert_eq!(strength(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn labels_by_convention_are_told_from_words_that_hold_the_letters() {
+        for host in [
+            "mcp.example.com",
+            "files-mcp.example.com",
+            "mcp-files.example.com",
+            "mcp2.example.com",
+            "docs.mcp.example.com",
+            "mcp.local",
+            "mcp.example.com.",
+        ] {
+            assert!(is_named_for_mcp(host), "{host}");
+        }
+        for host in [
+            "mcp",
+            "example.mcp",
+            "gitmcp.io",
+            "mcpherson.example.com",
+            "smcp.example.com",
+            "a-mcp-b.example.com",
+            "mcp2go.example.com",
+            "10.0.0.1",
+            "",
+        ] {
+            assert!(!is_named_for_mcp(host), "{host}");
         }
     }
 

@@ -62,7 +62,7 @@ pub(super) fn rule(
         noise: rule.noise.clone(),
         on,
         evidence: rule.evidence,
-        phase: phase(&when),
+        phase: phase(on, &when),
         group,
         tests: rule.tests.clone(),
         file: source.name.clone(),
@@ -90,8 +90,14 @@ fn info(rule: &syntax::Rule) -> RuleInfo {
     }
 }
 
-/// The latest phase of the fields that a condition reads.
-fn phase(when: &Node) -> Phase {
+/// The latest phase of the fields that a condition reads. What is known of a name is known as
+/// soon as the name is.
+fn phase(on: On, when: &Node) -> Phase {
+    match on {
+        On::Tls => return Phase::Handshake,
+        On::Dns => return Phase::Lookup,
+        On::Exchange | On::Message | On::Server => {}
+    }
     let mut phase = Phase::RequestHead;
     when.fields(&mut |field| phase = phase.max(field.spec().phase));
     phase
@@ -161,6 +167,12 @@ impl Compiler<'_> {
             let message = "a rule beyond lane `hunt` needs `evidence: parsed` or better";
             let problem = self.error(rule.lane.place, "weak-evidence", message);
             self.push(problem.hint("a host name or a header does not prove that MCP is spoken"));
+        }
+        if self.on.is_names_only() && rule.evidence > Evidence::Hint {
+            let on = self.on.as_str();
+            let message = format!("a rule `on: {on}` never matches with better than a hint");
+            let problem = self.error(rule.when.place, "names-prove-nothing", message);
+            self.push(problem.hint("write `evidence: hint` and `lane: hunt`"));
         }
     }
 

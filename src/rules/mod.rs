@@ -40,15 +40,18 @@ use serde::{Deserialize, Serialize};
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
 pub use explain::{explain, table};
+pub(crate) use field::tls_version_name;
 pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{list_schema, schema};
 pub use set::{Choice, Compiled, Group, Match, RuleSet, Scratch};
-pub use subject::{MessageFacts, OwnedMessage, OwnedSubject, Subject};
+pub use subject::{
+    Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing, Subject,
+};
 pub use syntax::{
-    Exchange as GivenExchange, Given, GivenContact, ListKind, Request as GivenRequest,
-    Response as GivenResponse, Taxonomy, Test, Want,
+    Exchange as GivenExchange, Given, GivenAnswer, GivenContact, GivenDns, GivenHello, ListKind,
+    Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want,
 };
 pub use testing::Recognise;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::field::On;
+use crate::exchange::{DnsMessage, TlsAnswer, TlsHello};
 use crate::mcp::inventory::Reply;
 use crate::mcp::{Contact, Evidence};
-use crate::net::Direction;
+use crate::net::{Direction, Endpoint};
 use crate::observation::{Channel, Message, RequestInfo, ResponseInfo};
 
 /// A JSON-RPC message and what is known around it.
@@ -23,6 +24,84 @@ pub struct MessageFacts<'a> {
     pub disagreements: &'a [&'static str],
     /// Only one of two disagreeing overlap copies contains it.
     pub ambiguous: bool,
+}
+
+/// Where the host of an encrypted flow is known from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostFrom {
+    /// The ClientHello names it.
+    #[default]
+    Sni,
+    /// The `CONNECT` tunnel leads there.
+    Tunnel,
+    /// DNS gave it as a name of the address.
+    Dns,
+}
+
+impl HostFrom {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sni => "sni",
+            Self::Tunnel => "tunnel",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+/// What the catalog and the approvals say of a host of which only the name was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// `scheme://host:port`, or `dns:host` where a look-up is all there is: what findings are
+    /// told apart by.
+    pub key: String,
+    /// The host; for a hidden one, the hidden one.
+    pub host: Option<Arc<str>>,
+    /// Vendor on the catalog of public MCP services.
+    pub vendor: Option<Arc<str>>,
+    /// A label of the host says MCP by convention.
+    pub named_for_mcp: bool,
+    /// An approval that holds for this client covers host and port.
+    pub approved: bool,
+}
+
+/// A flow in TLS or QUIC whose content is not seen: the subject of rules `on: tls`.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// Client.
+    pub client: Endpoint,
+    /// Server; a proxy's, for a flow in a `CONNECT` tunnel.
+    pub server: Endpoint,
+    /// Port of the server itself.
+    pub port: u16,
+    /// Authority of the `CONNECT` tunnel.
+    pub tunnel: Option<String>,
+    /// The ClientHello.
+    pub hello: Option<Arc<TlsHello>>,
+    /// What the server answered.
+    pub answer: Option<Arc<TlsAnswer>>,
+    /// Host: of the SNI, the tunnel, or DNS.
+    pub host: Option<Arc<str>>,
+    /// Which of them.
+    pub host_from: HostFrom,
+    /// See the field `tls.hidden_host`.
+    pub hidden_host: Option<Arc<str>>,
+    /// Names that DNS gave for the server's address, newest first.
+    pub dns_names: Vec<Arc<str>>,
+    /// What is known of the host.
+    pub standing: Standing,
+}
+
+/// A DNS message: the subject of rules `on: dns`.
+#[derive(Clone, Debug)]
+pub struct LookUp {
+    /// Who asked.
+    pub client: Endpoint,
+    /// Who was asked.
+    pub server: Endpoint,
+    /// The message.
+    pub message: DnsMessage,
+    /// What is known of the host asked for.
+    pub standing: Standing,
 }
 
 /// What a rule is evaluated on: borrowed facts, absent ones `None` or empty.
@@ -44,9 +123,25 @@ pub struct Subject<'a> {
     pub sse_endpoint: Option<&'a str>,
     /// The message.
     pub message: Option<MessageFacts<'a>>,
+    /// The encrypted flow.
+    pub tls: Option<&'a Encrypted>,
+    /// The DNS message.
+    pub dns: Option<&'a LookUp>,
 }
 
 impl<'a> Subject<'a> {
+    /// An encrypted flow.
+    #[must_use]
+    pub const fn tls(tls: &'a Encrypted) -> Self {
+        Self { tls: Some(tls), ..Self::empty(On::Tls, Evidence::Hint) }
+    }
+
+    /// A DNS message.
+    #[must_use]
+    pub const fn dns(dns: &'a LookUp) -> Self {
+        Self { dns: Some(dns), ..Self::empty(On::Dns, Evidence::Hint) }
+    }
+
     /// An HTTP exchange.
     #[must_use]
     pub const fn exchange(
@@ -102,6 +197,8 @@ impl<'a> Subject<'a> {
             response: None,
             sse_endpoint: None,
             message: None,
+            tls: None,
+            dns: None,
         }
     }
 }
@@ -142,6 +239,10 @@ pub struct OwnedSubject {
     pub sse_endpoint: Option<String>,
     /// The message.
     pub message: Option<OwnedMessage>,
+    /// The encrypted flow.
+    pub tls: Option<Encrypted>,
+    /// The DNS message.
+    pub dns: Option<LookUp>,
 }
 
 impl OwnedSubject {
@@ -164,6 +265,8 @@ impl OwnedSubject {
                 disagreements: &facts.disagreements,
                 ambiguous: facts.ambiguous,
             }),
+            tls: self.tls.as_ref(),
+            dns: self.dns.as_ref(),
         }
     }
 }

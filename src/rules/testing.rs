@@ -86,11 +86,13 @@ fn closest(rule: &Compiled, subjects: &[Subject<'_>]) -> String {
     let Some(subject) = of_kind.last() else {
         let found = |on: On| subjects.iter().filter(|subject| subject.on == on).count();
         return format!(
-            "the example gives no {}; it gives {}, {}, {}",
+            "the example gives no {}; it gives {}, {}, {}, {}, {}",
             rule.on.as_str(),
             plural(found(On::Exchange), "exchange"),
             plural(found(On::Message), "message"),
-            plural(found(On::Server), "server")
+            plural(found(On::Server), "server"),
+            plural(found(On::Tls), "handshake"),
+            plural(found(On::Dns), "DNS message")
         );
     };
     if of_kind.iter().all(|subject| subject.evidence < rule.evidence) {

@@ -155,20 +155,24 @@ pub struct Approvals {
     pub(super) proxies: Vec<IpNet>,
     /// From the literal part of a host to the approvals with it, as indices.
     by_origin: HashMap<Origin, Vec<usize>>,
+    /// The same, whatever scheme and port.
+    by_host: HashMap<String, Vec<usize>>,
 }
 
 impl Approvals {
     pub(super) fn new(approvals: Vec<Approval>, portals: Vec<IpNet>, proxies: Vec<IpNet>) -> Self {
         let mut by_origin: HashMap<Origin, Vec<usize>> = HashMap::new();
+        let mut by_host: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, approval) in approvals.iter().enumerate() {
             let KeyPattern { scheme, port, .. } = approval.pattern;
             let literal = match &approval.pattern.host {
                 HostPattern::Exact(host) => host.clone(),
                 HostPattern::OneLabel(rest) | HostPattern::Labels(rest) => format!(".{rest}"),
             };
+            by_host.entry(literal.clone()).or_default().push(index);
             by_origin.entry(Origin { scheme, port, literal }).or_default().push(index);
         }
-        Self { approvals, portals, proxies, by_origin }
+        Self { approvals, portals, proxies, by_origin, by_host }
     }
 
     /// The approvals, in the order of the file.
@@ -204,6 +208,16 @@ impl Approvals {
             .collect();
         found.sort_by_key(|approval| std::cmp::Reverse(approval.pattern.specificity()));
         found
+    }
+
+    /// Every approval whose host covers a host, in normal form, whatever the rest of its key.
+    pub(super) fn covering_host(&self, host: &str) -> impl Iterator<Item = &Approval> {
+        let rests = host.match_indices('.').filter_map(|(dot, _)| host.get(dot..));
+        let literals = std::iter::once(host).chain(rests);
+        let found = literals.filter_map(|literal| self.by_host.get(literal)).flatten();
+        found
+            .filter_map(|index| self.approvals.get(*index))
+            .filter(move |approval| approval.pattern.host.matches(host))
     }
 
     /// Approvals that expire within [`WARN_DAYS`] days after `at`, that have expired, or that

@@ -73,7 +73,7 @@ impl Approvals {
     }
 
     /// The verdict under an approval.
-    fn under<'t, T>(
+    pub(super) fn under<'t, T>(
         &self,
         approval: &Approval,
         client: IpAddr,
@@ -109,7 +109,7 @@ impl Approvals {
 
     /// Whether the server that answered is the one that was approved: at one of its addresses, or
     /// reached through one of our proxies.
-    fn at_its_address(&self, approval: &Approval, server: IpAddr) -> bool {
+    pub(super) fn at_its_address(&self, approval: &Approval, server: IpAddr) -> bool {
         approval.addresses.is_empty()
             || any_contains(&approval.addresses, server)
             || any_contains(&self.proxies, server)

@@ -7,6 +7,7 @@
 mod approvals;
 mod document;
 mod draft;
+mod host;
 mod judge;
 mod pattern;
 mod problem;
@@ -17,6 +18,7 @@ pub use approvals::{
     Approval, Approvals, Approved, NO_OWNER, Tools, Via, WARN_DAYS, Warning, WarningKind,
 };
 pub use draft::{DraftServer, draft};
+pub use host::HostUse;
 pub use judge::{Judgement, Use};
 pub use pattern::{BadPattern, Glob, KeyParts, KeyPattern};
 pub use problem::{Position, Problem};

@@ -5,12 +5,14 @@
 //! tries MCP on some web server accuses nobody.
 
 mod client;
+mod encrypted;
 mod evidence;
 mod exchanges;
 mod key;
 mod messages;
 mod open;
 mod records;
+mod relay;
 mod resolve;
 mod server;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::Client;
+pub use encrypted::{EncryptedUse, Handshakes};
 pub(in crate::mcp) use evidence::is_mcp_path;
 pub use key::{ServerKey, Transport};
 pub use resolve::{Occasion, Reply, Resolved};
@@ -57,6 +60,8 @@ pub struct Limits {
     pub max_endpoints_per_server: usize,
     /// Other paths remembered per server.
     pub max_aliases_per_server: usize,
+    /// Values of one kind (names, fingerprints) remembered of a server's handshakes.
+    pub max_handshake_values_per_server: usize,
     /// Open exchanges that carry messages; at the bound the one that was silent longest is judged
     /// as if it were over.
     pub max_open_exchanges: usize,
@@ -81,6 +86,7 @@ impl Default for Limits {
             max_sessions_per_server: 1_024,
             max_endpoints_per_server: 1_024,
             max_aliases_per_server: 256,
+            max_handshake_values_per_server: 16,
             max_open_exchanges: 65_536,
             max_waiting_requests: 65_536,
             max_early_endpoints: 4_096,
@@ -144,7 +150,8 @@ impl Inventory {
             }
             Event::Answered { request, response } => self.answered(&request, &response, at, out),
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
-            // Names are hints, whatever they say: no record comes of them here.
+            // Names are hints, whatever they say: no record comes of them here, but by `encrypted`
+            // for the few that are of interest.
             Event::Tls { .. } | Event::Dns { .. } => None,
             Event::Anomaly { server, anomaly, .. } => {
                 let Some(index) = self.by_endpoint.get(&server).copied() else {
@@ -179,6 +186,7 @@ impl Inventory {
             self.give_up(waiting, out);
         }
         out.extend(self.deferred.drain(..).map(|(_, resolved)| resolved));
+        self.share_handshakes();
     }
 
     /// Keeps a refusal back for a while: clients probe what revisions and transports a server

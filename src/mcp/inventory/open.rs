@@ -165,6 +165,8 @@ impl Inventory {
         server.exchanges += 1;
         server.place(request.server, false, &limits);
         server.via_proxy |= request.via_proxy;
+        server.visibility = server.visibility.max(request.visibility);
+        server.note_proxy(request, &limits);
         if let Some(client) = server.client(request.client.ip, at, &limits) {
             client.enter(request, &limits);
         }

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use super::Limits;
 use super::client::Client;
+use super::encrypted::Handshakes;
 use super::key::{ServerKey, Transport};
 use crate::anomaly::Anomaly;
+use crate::exchange::Visibility;
 use crate::flow::At;
 use crate::mcp::Evidence;
 use crate::net::Endpoint;
@@ -81,6 +83,15 @@ pub struct Server {
     pub refused: u64,
     /// Reached through an explicit proxy.
     pub via_proxy: bool,
+    /// The explicit proxies: where clients reach them, and from where they reach the server.
+    /// Bounded like endpoints.
+    pub proxies: BTreeSet<IpAddr>,
+    /// Names that DNS gave for the address that stands for its host. Never part of the key.
+    pub names: BTreeSet<String>,
+    /// Most that was seen of its exchanges.
+    pub visibility: Visibility,
+    /// What its encrypted flows show. `None` when there are none, or nobody asked.
+    pub handshakes: Option<Box<Handshakes>>,
     /// First seen.
     pub first: At,
     /// Last seen.
@@ -116,6 +127,10 @@ impl Server {
             statuses: BTreeMap::new(),
             refused: 0,
             via_proxy: false,
+            proxies: BTreeSet::new(),
+            names: BTreeSet::new(),
+            visibility: Visibility::Tls,
+            handshakes: None,
             first: at,
             last: at,
             anomalies: BTreeMap::new(),
@@ -130,10 +145,13 @@ impl Server {
     }
 
     /// Whether there is at least a hint of MCP worth showing: header evidence, a client that tried,
-    /// or a path by convention.
+    /// a path by convention, or encrypted flows to a host of interest.
     #[must_use]
     pub fn is_hint(&self) -> bool {
-        self.evidence >= Evidence::Header || self.refused > 0 || super::is_mcp_path(&self.key.path)
+        self.evidence >= Evidence::Header
+            || self.refused > 0
+            || super::is_mcp_path(&self.key.path)
+            || self.handshakes.is_some()
     }
 
     pub(super) fn touch(&mut self, at: At) {
@@ -252,6 +270,16 @@ impl Server {
         }
         self.refused += other.refused;
         self.via_proxy |= other.via_proxy;
+        let max = limits.max_endpoints_per_server;
+        for proxy in other.proxies {
+            insert_within(&mut self.proxies, proxy, max);
+        }
+        self.names.extend(other.names);
+        self.visibility = self.visibility.max(other.visibility);
+        if let Some(theirs) = other.handshakes {
+            let max = limits.max_handshake_values_per_server;
+            self.handshakes.get_or_insert_default().absorb(&theirs, max);
+        }
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.dropped += other.dropped;

@@ -109,6 +109,27 @@ pub(in crate::rules) enum Key {
     ReplyKind,
     ReplyStatus,
     ReplyErrorCode,
+    TlsSni,
+    TlsHost,
+    TlsHostFrom,
+    TlsHiddenHost,
+    TlsDnsNames,
+    TlsTunnel,
+    TlsAlpn,
+    TlsProtocol,
+    TlsVersions,
+    TlsVersion,
+    TlsJa4,
+    TlsEch,
+    TlsCarrier,
+    TlsCertificateNames,
+    DnsQuestion,
+    DnsType,
+    DnsAnswers,
+    DnsResponse,
+    DnsCode,
+    DnsEch,
+    DnsServer,
     ServerUrl,
     ServerHost,
     ServerPort,
@@ -120,7 +141,10 @@ pub(in crate::rules) enum Key {
     ServerAuth,
     ServerUnauthenticatedResult,
     ServerCatalogued,
+    ServerNamedForMcp,
+    ServerApproved,
     ServerViaProxy,
+    ServerProxy,
     ServerProtocolVersions,
     ServerMethods,
     ClientIp,
@@ -129,7 +153,11 @@ pub(in crate::rules) enum Key {
 const HTTP: &[On] = &[On::Exchange, On::Message];
 const EXCHANGE: &[On] = &[On::Exchange];
 const MESSAGE: &[On] = &[On::Message];
-const ANY: &[On] = &[On::Exchange, On::Message, On::Server];
+const INVENTORY: &[On] = &[On::Exchange, On::Message, On::Server];
+const FLOWS: &[On] = &[On::Exchange, On::Message, On::Server, On::Tls];
+const ANY: &[On] = &On::ALL;
+const TLS: &[On] = &[On::Tls];
+const DNS: &[On] = &[On::Dns];
 
 const fn row(
     key: Key,
@@ -162,15 +190,35 @@ const fn answer(key: Key, name: &'static str, shape: Shape, doc: &'static str) -
     row(key, name, shape, Phase::Response, MESSAGE, doc)
 }
 
+/// A row of a handshake in TLS or QUIC.
+const fn handshake(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Handshake, TLS, doc)
+}
+
+/// A row of a DNS message.
+const fn look_up(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Lookup, DNS, doc)
+}
+
 /// A row of the address of the server or client: known with the request head.
 const fn address(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
-    row(key, name, shape, Phase::RequestHead, ANY, doc)
+    row(key, name, shape, Phase::RequestHead, FLOWS, doc)
 }
 
 /// A row of what the inventory knows.
 const fn known(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
-    row(key, name, shape, Phase::Server, ANY, doc)
+    row(key, name, shape, Phase::Server, INVENTORY, doc)
 }
+
+impl Spec {
+    const fn on(mut self, on: &'static [On]) -> Self {
+        self.on = on;
+        self
+    }
+}
+
+/// Names of TLS versions.
+const VERSIONS: &[&str] = &["1.3", "1.2", "1.1", "1.0", "ssl3", "other"];
 
 /// Every field that a rule can read.
 #[rustfmt::skip]
@@ -179,7 +227,7 @@ pub static CATALOGUE: &[Spec] = &[
     head(Key::HttpPath, "http.path", Shape::Text, "Path of the request target, without the query."),
     head(Key::HttpHost, "http.host", Shape::Text, "Host that the request is for, lower case, without port."),
     head(Key::HttpPort, "http.port", Shape::Number, "Port that the request is for."),
-    head(Key::HttpScheme, "http.scheme", Shape::Text, "`http` in the clear, `https` inside TLS.").values(&["http", "https"]),
+    head(Key::HttpScheme, "http.scheme", Shape::Text, "`http` in the clear, `https` inside TLS; `tcp` and `tls` without HTTP.").values(&["http", "https", "tcp", "tls"]),
     head(Key::HttpVersion, "http.version", Shape::Text, "HTTP version of the request.").values(&["1.0", "1.1", "2"]),
     head(Key::HttpVisibility, "http.visibility", Shape::Text, "How much the source shows: names only, header fields, or bodies too.").values(&["tls", "head", "body"]),
     head(Key::HttpViaProxy, "http.via_proxy", Shape::Bool, "The request was made through an explicit proxy."),
@@ -235,19 +283,43 @@ pub static CATALOGUE: &[Spec] = &[
     answer(Key::ReplyKind, "reply.kind", Shape::Text, "Kind of the message that answered this request.").values(&["result", "error"]),
     answer(Key::ReplyStatus, "reply.status", Shape::Number, "HTTP status of the answer to this request."),
     answer(Key::ReplyErrorCode, "reply.error_code", Shape::Number, "`error.code` of the message that answered this request."),
-    known(Key::ServerUrl, "server.key", Shape::Text, "`scheme://host:port/path` of the server."),
-    address(Key::ServerHost, "server.host", Shape::Text, "Host of the server; an address literal when no name was seen."),
+    handshake(Key::TlsSni, "tls.sni", Shape::Text, "Host name that the ClientHello names in the clear (SNI), lower case. With `tls.ech` it may be that of a front."),
+    handshake(Key::TlsHost, "tls.host", Shape::Text, "Host of the flow: the SNI, else the host of the `CONNECT` tunnel, else a name that DNS gave for the address."),
+    handshake(Key::TlsHostFrom, "tls.host_from", Shape::Text, "Where `tls.host` comes from.").values(&["sni", "tunnel", "dns"]),
+    handshake(Key::TlsHiddenHost, "tls.hidden_host", Shape::Text, "With Encrypted Client Hello, and an SNI that nobody looked up for this address: the name on the catalog, or named for MCP, that DNS gave for the address."),
+    handshake(Key::TlsDnsNames, "tls.dns_names", Shape::Texts, "Names that DNS gave for the address of the server, newest first."),
+    handshake(Key::TlsTunnel, "tls.tunnel", Shape::Text, "Authority of the `CONNECT` tunnel that the flow runs in, as the client wrote it."),
+    handshake(Key::TlsAlpn, "tls.alpn", Shape::Texts, "Application protocols that the client offers (ALPN): `h2`, `http/1.1`, `h3`."),
+    handshake(Key::TlsProtocol, "tls.protocol", Shape::Text, "Application protocol that the server chose; in the clear up to TLS 1.2 only."),
+    handshake(Key::TlsVersions, "tls.versions", Shape::Texts, "TLS versions that the client offers, best first: `1.3`, `1.2`.").values(VERSIONS),
+    handshake(Key::TlsVersion, "tls.version", Shape::Text, "TLS version that the server chose.").values(VERSIONS),
+    handshake(Key::TlsJa4, "tls.ja4", Shape::Text, "JA4 fingerprint of the client's TLS stack. Many programs share one."),
+    handshake(Key::TlsEch, "tls.ech", Shape::Text, "Whether the ClientHello has an Encrypted Client Hello. Browsers send a random one too, so `offered` does not mean hidden.").values(&["absent", "offered"]),
+    handshake(Key::TlsCarrier, "tls.carrier", Shape::Text, "What carries the handshake: TLS on TCP, or QUIC (HTTP/3).").values(&["tcp", "quic"]),
+    handshake(Key::TlsCertificateNames, "tls.certificate_names", Shape::Texts, "DNS names of the server's certificate; in the clear up to TLS 1.2 only."),
+    look_up(Key::DnsQuestion, "dns.question", Shape::Texts, "Names asked for, lower case, without the final dot."),
+    look_up(Key::DnsType, "dns.type", Shape::Texts, "Record types asked for: `A`, `AAAA`, `HTTPS`, ...; `other` for rare ones."),
+    look_up(Key::DnsAnswers, "dns.answers", Shape::Ip, "Addresses in the answers; a test holds when it holds for at least one."),
+    look_up(Key::DnsResponse, "dns.response", Shape::Bool, "The message is a response."),
+    look_up(Key::DnsCode, "dns.code", Shape::Number, "Response code: 0 no error, 3 no such name."),
+    look_up(Key::DnsEch, "dns.ech", Shape::Bool, "The answer carries keys for Encrypted Client Hello."),
+    look_up(Key::DnsServer, "dns.server", Shape::Ip, "Address of the resolver that was asked."),
+    known(Key::ServerUrl, "server.key", Shape::Text, "`scheme://host:port/path` of the server; without path where only its name was seen.").on(FLOWS),
+    address(Key::ServerHost, "server.host", Shape::Text, "Host of the server; an address literal when no name was seen. For DNS, the name asked for.").on(ANY),
     address(Key::ServerPort, "server.port", Shape::Number, "Port of the server."),
-    address(Key::ServerPath, "server.path", Shape::Text, "Path of the server."),
+    address(Key::ServerPath, "server.path", Shape::Text, "Path of the server.").on(INVENTORY),
     address(Key::ServerScheme, "server.scheme", Shape::Text, "`http` in the clear, `https` inside TLS; `tcp` and `tls` for lines without HTTP.").values(&["http", "https", "tcp", "tls"]),
     address(Key::ServerIp, "server.ip", Shape::Ip, "Address that answers for the server (a proxy's, behind an explicit proxy)."),
     known(Key::ServerVerdict, "server.verdict", Shape::Text, "What the approvals say of this client's use of the server.").values(&["approved", "undetermined", "tool_not_allowed", "client_not_allowed", "expired", "portal_bypass", "unapproved"]),
     known(Key::ServerEvidence, "server.evidence", Shape::Text, "How sure it is that the server speaks MCP.").values(&["hint", "header", "parsed", "confirmed"]),
     known(Key::ServerAuth, "server.auth", Shape::Texts, "How this client authenticates to the server: `bearer`, `basic`, `cookie`, `x-api-key`, `query`."),
     known(Key::ServerUnauthenticatedResult, "server.unauthenticated_result", Shape::Bool, "A `tools/list` or `tools/call` without any credential was answered with a result."),
-    known(Key::ServerCatalogued, "server.catalogued", Shape::Text, "Vendor of the public MCP service that the host is known for."),
-    known(Key::ServerViaProxy, "server.via_proxy", Shape::Bool, "The client reaches the server through an explicit proxy."),
+    known(Key::ServerCatalogued, "server.catalogued", Shape::Text, "Vendor of the public MCP service that the host is known for.").on(ANY),
+    known(Key::ServerNamedForMcp, "server.named_for_mcp", Shape::Bool, "A label of the host says MCP by convention: `mcp`, `mcp-*`, `*-mcp`.").on(ANY),
+    known(Key::ServerApproved, "server.approved", Shape::Bool, "An approval that holds for this client covers the host and port, whatever the path (for DNS: the host). For hints; `server.verdict` is exact.").on(ANY),
+    known(Key::ServerViaProxy, "server.via_proxy", Shape::Bool, "The client reaches the server through an explicit proxy.").on(FLOWS),
+    known(Key::ServerProxy, "server.proxy", Shape::Ip, "Address of that proxy.").on(FLOWS),
     known(Key::ServerProtocolVersions, "server.protocol_versions", Shape::Texts, "MCP revisions in force between client and server."),
     known(Key::ServerMethods, "server.methods", Shape::Texts, "Methods that this client has sent to the server."),
-    address(Key::ClientIp, "client.ip", Shape::Ip, "Address of the client."),
+    address(Key::ClientIp, "client.ip", Shape::Ip, "Address of the client.").on(ANY),
 ];

@@ -14,6 +14,7 @@ pub(super) use catalogue::Key;
 pub use catalogue::{CATALOGUE, Spec};
 pub use read::Value;
 pub(super) use read::evidence_name;
+pub(crate) use read::tls_version_name;
 
 /// What a rule is evaluated on.
 #[derive(
@@ -37,11 +38,15 @@ pub enum On {
     Message,
     /// One client's use of one server, again whenever its facts change.
     Server,
+    /// One flow in TLS or QUIC whose content the sensor does not see: a hint at most.
+    Tls,
+    /// One DNS message: a hint at most.
+    Dns,
 }
 
 impl On {
     /// Every subject, in the order of their discriminants.
-    pub const ALL: [Self; 3] = [Self::Exchange, Self::Message, Self::Server];
+    pub const ALL: [Self; 5] = [Self::Exchange, Self::Message, Self::Server, Self::Tls, Self::Dns];
 
     /// The name that rules use.
     #[must_use]
@@ -50,7 +55,15 @@ impl On {
             Self::Exchange => "exchange",
             Self::Message => "message",
             Self::Server => "server",
+            Self::Tls => "tls",
+            Self::Dns => "dns",
         }
+    }
+
+    /// Whether it shows names only, which never prove that MCP is spoken.
+    #[must_use]
+    pub const fn is_names_only(self) -> bool {
+        matches!(self, Self::Tls | Self::Dns)
     }
 }
 
@@ -59,6 +72,10 @@ impl On {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// With a DNS message.
+    Lookup,
+    /// With the handshake of TLS or QUIC.
+    Handshake,
     /// With the request line and header fields.
     RequestHead,
     /// With the request body.
@@ -72,6 +89,8 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Lookup => "DNS message",
+            Self::Handshake => "handshake",
             Self::RequestHead => "request head",
             Self::RequestBody => "request body",
             Self::Response => "response",

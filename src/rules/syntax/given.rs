@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::handshake::{Answer, Dns, Hello};
 use crate::exchange::Scheme;
 use crate::mcp::{Contact, Evidence};
 use crate::net::Endpoint;
@@ -59,6 +60,18 @@ pub struct Exchange {
     /// What the inventory is to say, instead of what it would find.
     #[serde(default)]
     pub contact: GivenContact,
+    /// The ClientHello of an encrypted flow, instead of an exchange.
+    #[serde(default)]
+    pub hello: Option<Hello>,
+    /// What the server answers to the ClientHello.
+    #[serde(default)]
+    pub answer: Option<Answer>,
+    /// Authority of the `CONNECT` tunnel that the encrypted flow runs in: `host:port`.
+    #[serde(default)]
+    pub tunnel: Option<String>,
+    /// A DNS message, instead of an exchange; `server` is the resolver.
+    #[serde(default)]
+    pub dns: Option<Dns>,
 }
 
 /// A request.
@@ -175,6 +188,10 @@ pub struct GivenContact {
     pub unauthenticated_result: Option<bool>,
     /// Vendor on the catalog of public MCP services.
     pub catalogued: Option<String>,
+    /// A label of the host says MCP by convention.
+    pub named_for_mcp: Option<bool>,
+    /// An approval that holds for this client covers host and port.
+    pub approved: Option<bool>,
     /// Through an explicit proxy.
     pub via_proxy: Option<bool>,
     /// Methods that the client has sent.
@@ -196,6 +213,8 @@ impl GivenContact {
         put(self.protocol_versions.as_ref(), &mut contact.protocol_versions);
         put(self.auth.as_ref(), &mut contact.auth);
         put(self.unauthenticated_result.as_ref(), &mut contact.unauthenticated_result);
+        put(self.named_for_mcp.as_ref(), &mut contact.named_for_mcp);
+        put(self.approved.as_ref(), &mut contact.approved);
         put(self.via_proxy.as_ref(), &mut contact.via_proxy);
         put(self.methods.as_ref(), methods);
         if self.catalogued.is_some() {
@@ -234,7 +253,10 @@ impl Exchange {
             auth: Vec::new(),
             unauthenticated_result: false,
             catalogued: None,
+            named_for_mcp: false,
+            approved: false,
             via_proxy: false,
+            proxy: None,
         };
         let mut methods = Vec::new();
         self.contact.apply(&mut contact, &mut methods);

@@ -2,11 +2,13 @@
 
 mod clause;
 mod given;
+mod handshake;
 
 use serde::{Deserialize, Deserializer};
 
 pub use clause::{Clause, Operand, Scalar, Term};
 pub use given::{Exchange, Given, GivenContact, Request, Response, Want};
+pub use handshake::{Answer as GivenAnswer, Dns as GivenDns, Hello as GivenHello};
 
 use super::field::On;
 use super::problem::{Located, Problem, Source};

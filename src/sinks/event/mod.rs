@@ -13,7 +13,7 @@ pub use finding::{Excerpt, FindingDetails, FindingEvent, FlowRef, Network, RuleR
 pub use message::{McpMessage, MessageEvent};
 pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,
-    ServerEvent, ServerInfo,
+    ServerEvent, ServerInfo, TlsInfo,
 };
 pub use stats::{CaptureFile, Coverage, StatsEvent};
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::exchange::{Carrier, Visibility};
 use crate::mcp::Evidence;
 use crate::net::Endpoint;
 use crate::observation::Software;
@@ -21,6 +22,9 @@ pub struct ServerEvent {
     pub mcp: bool,
     /// Best evidence.
     pub evidence: Evidence,
+    /// Most that was seen of it: `tls` (names and fingerprints of encrypted flows), `head`,
+    /// `body`.
+    pub visibility: Visibility,
     /// Worst verdict over its clients.
     pub verdict: Verdict,
     /// The ground of the verdict, one sentence.
@@ -71,6 +75,36 @@ pub struct ServerEvent {
     /// Oddities by `layer/kind`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub anomalies: BTreeMap<String, u64>,
+    /// What its encrypted flows show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsInfo>,
+}
+
+/// What the handshakes of encrypted flows show; of each kind the first few values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TlsInfo {
+    /// Flows.
+    pub flows: u64,
+    /// Flows that offer Encrypted Client Hello: their names may be those of fronts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ech_flows: u64,
+    /// Names in the clear (SNI).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sni: Vec<String>,
+    /// Application protocols that clients offer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
+    /// JA4 fingerprints of the clients' TLS stacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ja4: Vec<String>,
+    /// Versions chosen, or the best offered where the answer is not in the clear; best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// `tcp`, `quic`.
+    pub carriers: Vec<Carrier>,
+    /// DNS names of certificates (TLS 1.2 and older).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificate_names: Vec<String>,
 }
 
 /// What a server is and where.
@@ -94,11 +128,19 @@ pub struct ServerInfo {
     pub endpoints: Vec<Endpoint>,
     /// What it calls itself.
     pub software: Vec<Software>,
+    /// Names that DNS gave for its address, when the host of the key is an address. Hints: who
+    /// sends an answer chooses them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// Other paths of the same server: HTTP+SSE message endpoints, redirects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Reached through an explicit proxy; the endpoints are the proxy's.
+    /// Reached through an explicit proxy; the endpoints are the proxy's, and the server's where
+    /// the proxy's own leg was captured too.
     pub via_proxy: bool,
+    /// Addresses of the explicit proxies, on both of their sides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<IpAddr>,
     /// Vendor, when the host is on the catalog of public MCP services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogued: Option<String>,

@@ -61,6 +61,7 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
         timestamp: at(0),
         mcp: true,
         evidence: Evidence::Confirmed,
+        visibility: Visibility::Body,
         verdict: Verdict::Unapproved,
         reason: "no approval covers this server".into(),
         approval: None,
@@ -76,8 +77,10 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
                 Endpoint::new("2001:db8::1".parse().unwrap(), 8000),
             ],
             software: vec![software("tracker", "1.2")],
+            names: Vec::new(),
             aliases: Vec::new(),
             via_proxy: false,
+            proxies: Vec::new(),
             catalogued: None,
         },
         event: period,
@@ -118,6 +121,7 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
         http_status: BTreeMap::from([(200, 4), (202, 1)]),
         refused_attempts: 0,
         anomalies: BTreeMap::new(),
+        tls: None,
     }
 }
 
@@ -244,6 +248,6 @@ fn field_order_is_fixed() {
     let server = sample_server();
     let first = serde_json::to_string(&Event::Server(&server)).unwrap();
     assert_eq!(first, serde_json::to_string(&Event::Server(&server.clone())).unwrap());
-    let want = r#"{"event_type":"server","@timestamp":"2026-11-22T08:00:00.000000Z","mcp":true,"evidence":"confirmed","verdict":"unapproved","#;
+    let want = r#"{"event_type":"server","@timestamp":"2026-11-22T08:00:00.000000Z","mcp":true,"evidence":"confirmed","visibility":"body","verdict":"unapproved","#;
     assert!(first.starts_with(want), "{first}");
 }

@@ -8,7 +8,8 @@ use anstyle::Style as Ansi;
 
 use super::super::event::{Client, Period, ServerEvent};
 use super::super::printable;
-use super::layout::{BOLD, DIM, GREEN, Page, RED, YELLOW, listed};
+use super::layout::{BOLD, DIM, GREEN, Page, RED, YELLOW, counted, listed};
+use crate::exchange::Visibility;
 use crate::mcp::Evidence;
 use crate::observation::Software;
 use crate::time::Timestamp;
@@ -36,7 +37,9 @@ pub(super) fn write<W: Write>(page: &mut Page<'_, W>, servers: &[ServerEvent]) -
         let who = listed(hint.clients.iter().map(|client| client.ip.to_string()), 3);
         let from = if who.is_empty() { String::new() } else { format!(", from {who}") };
         let key = printable(&hint.server.key);
-        let line = format!("? {key}: {}{from}", evidence_in_words(hint.evidence));
+        let vendor = hint.server.catalogued.as_deref().map(printable);
+        let vendor = vendor.map_or_else(String::new, |vendor| format!(" ({vendor})"));
+        let line = format!("? {key}{vendor}: {}{from}", hint_in_words(hint));
         page.paragraph(&line, 2, 4)?;
     }
     match hints.len().saturating_sub(MAX_HINTS) {
@@ -70,8 +73,15 @@ fn block<W: Write>(page: &mut Page<'_, W>, server: &ServerEvent) -> io::Result<(
     page.field("approval", &approval(server))?;
     page.field("what", &what(server))?;
     let endpoints = server.server.endpoints.iter().map(ToString::to_string);
-    let via = if server.server.via_proxy { " (a proxy)" } else { "" };
-    page.field("where", &format!("{}{via}", listed(endpoints, MAX_ENDPOINTS)))?;
+    let proxies = listed(server.server.proxies.iter().map(ToString::to_string), 2);
+    let via = match (server.server.via_proxy, proxies.as_str()) {
+        (false, _) => String::new(),
+        (true, "") => " (a proxy)".to_owned(),
+        (true, proxies) => format!(", through the proxy {proxies}"),
+    };
+    let names = listed(server.server.names.iter().map(|name| printable(name).into_owned()), 3);
+    let named = if names.is_empty() { names } else { format!(", by DNS {names}") };
+    page.field("where", &format!("{}{named}{via}", listed(endpoints, MAX_ENDPOINTS)))?;
     page.field("who", &listed(server.clients.iter().map(client), MAX_CLIENTS))?;
     page.field("called", &tools(&server.tools_called))?;
     page.field("auth", &listed(server.auth.iter().map(|way| printable(way).into_owned()), 6))?;
@@ -143,6 +153,18 @@ const fn evidence_in_words(evidence: Evidence) -> &'static str {
         Evidence::Parsed => "MCP messages were read, but no answers to them",
         Evidence::Header => "only header fields or documents that MCP uses",
         Evidence::Hint => "only a name, a path or an attempt",
+    }
+}
+
+/// What a hint rests on.
+fn hint_in_words(hint: &ServerEvent) -> String {
+    match &hint.tls {
+        Some(tls) if hint.visibility == Visibility::Tls => {
+            let flows = counted(tls.flows, "encrypted flow");
+            let verdict = if hint.verdict == Verdict::Approved { ", approved" } else { "" };
+            format!("{flows} to a host of that name{verdict}")
+        }
+        _ => evidence_in_words(hint.evidence).to_owned(),
     }
 }
 
