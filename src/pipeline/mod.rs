@@ -159,8 +159,11 @@ pub fn replay(
     analysis.finish(last);
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let (inventory, findings) = analysis.into_parts();
-    let stats =
-        stats::gather(&counters, &decoder, &shards, &inventory, &findings, &names, &troubles);
+    let mut decoding = stats::Decoding::default();
+    decoding.add(decoder.counters());
+    let shards = stats::ShardCounters::of(&shards);
+    let captures = stats::captures(&counters, &names, &troubles);
+    let stats = stats::gather(&counters, &decoding, &shards, &inventory, &findings, captures);
     let findings = Findings::finish(findings, &names);
     Ok(Outcome { inventory, findings, stats, troubles })
 }
