@@ -11,6 +11,7 @@ use super::load::{self, Sources};
 use super::progress::Bar;
 use super::{Exit, Failure, complain};
 use crate::capture::Input;
+use crate::mcp::inventory::Inventory;
 use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
 use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
@@ -44,7 +45,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     for trouble in &outcome.troubles {
         complain(&format!("warning: {trouble}"));
     }
-    let servers = servers(&policy, &outcome);
+    let servers = servers(&policy, &outcome.inventory);
     let mut failures = Vec::new();
     let mut written = output.events(&servers, &outcome).unwrap_or_else(|failure| {
         failures.push(failure);
@@ -188,25 +189,10 @@ fn stem(inputs: &[Input]) -> String {
     if stem.is_empty() { "replay".to_owned() } else { stem.replace('.', "-") }
 }
 
-/// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
-fn servers(policy: &Policy, outcome: &Outcome) -> Vec<ServerEvent> {
-    let all = outcome.inventory.servers();
-    let origin = |server: &crate::mcp::inventory::Server| {
-        (server.key.scheme, server.key.host.clone(), server.key.port)
-    };
-    let proven: BTreeSet<_> = all
-        .iter()
-        .filter(|(_, server)| server.is_mcp())
-        .map(|(_, server)| origin(server))
-        .collect();
-    all.iter()
-        .filter(|(_, server)| {
-            server.is_mcp()
-                || (!proven.contains(&origin(server))
-                    && (server.is_hint() || policy.catalog.vendor(&server.key.host).is_some()))
-        })
-        .map(|(_, server)| pipeline::server_event(policy, server))
-        .collect()
+/// The events of the servers worth a line.
+pub(super) fn servers(policy: &Policy, inventory: &Inventory) -> Vec<ServerEvent> {
+    let shown = pipeline::shown_servers(policy, inventory).into_iter();
+    shown.map(|(_, server)| pipeline::server_event(policy, server)).collect()
 }
 
 /// The exit code and why. Statements about the input come first: findings may be incomplete then.

@@ -14,6 +14,7 @@ use crate::net::Endpoint;
 use crate::observation::{Observation, RequestInfo};
 use crate::rules::catalog::Catalog;
 use crate::rules::{Match, MessageFacts, RuleSet, Scratch, Subject};
+use crate::time::Timestamp;
 use crate::verdict::{Approvals, Judgement, KeyParts, Use};
 
 /// What a run is judged by.
@@ -65,6 +66,30 @@ impl<'p> Analysis<'p> {
             contacts: Contacts::default(),
             resolved: Vec::new(),
         }
+    }
+
+    /// Goes on under another policy with what is known already.
+    #[must_use]
+    pub(super) fn resume(policy: &'p Policy, inventory: Inventory, findings: Findings) -> Self {
+        Self {
+            policy,
+            inventory,
+            findings,
+            scratch: Scratch::default(),
+            contacts: Contacts::default(),
+            resolved: Vec::new(),
+        }
+    }
+
+    /// Time passes without observations: judges what was kept back for a while.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.inventory.advance(now, &mut self.resolved);
+        self.judge_resolved();
+    }
+
+    /// Findings so far, to be told and closed.
+    pub(super) const fn findings_mut(&mut self) -> &mut Findings {
+        &mut self.findings
     }
 
     /// Takes in one observation; answers with the server it is about.

@@ -16,6 +16,7 @@ mod shard;
 mod stats;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod workers;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use std::num::NonZero;
 
 pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
-pub use events::server as server_event;
+pub use events::{server as server_event, shown_servers};
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;
 pub use shard::{Limits as ShardLimits, SHARDS};
