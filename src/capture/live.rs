@@ -52,6 +52,16 @@ pub enum LinkState {
     Gone,
 }
 
+impl std::fmt::Display for LinkState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Gone => "gone",
+        })
+    }
+}
+
 /// Something that packets come from until somebody stops it.
 pub trait LiveSource: Send {
     /// Name of the interface.

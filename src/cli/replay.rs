@@ -17,6 +17,7 @@ use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
 use crate::sinks::report::{Report, Style};
 use crate::sinks::{Existing, RotatingFile, write_event, write_junit, write_sarif};
+use crate::time::Timestamp;
 
 /// NDJSON files are closed and the next one begun at this size (64 MiB).
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -67,7 +68,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
             servers: &servers,
             findings: &outcome.findings,
             stats: &outcome.stats,
-            notices: &notices(&policy, &outcome),
+            notices: &notices(&policy, outcome.stats.timestamp),
             written: &written,
             exit_code: exit.code(),
             exit_reason: &reason,
@@ -226,7 +227,7 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
 }
 
 /// What the operator should know beside the findings.
-fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
+pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
     let mut notices = Vec::new();
     if policy.approvals.all().is_empty() {
         notices.push(
@@ -235,7 +236,7 @@ fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let warnings = policy.approvals.warnings(outcome.stats.timestamp);
+    let warnings = policy.approvals.warnings(now);
     notices.extend(warnings.into_iter().map(|warning| warning.text));
     notices
 }
@@ -298,7 +299,7 @@ fn reports_are_writable(reports: &[args::Report], inputs: &[Input]) -> Result<()
     Ok(())
 }
 
-fn print_report(report: &Report<'_>, color: &str) -> Result<(), Failure> {
+pub(super) fn print_report(report: &Report<'_>, color: &str) -> Result<(), Failure> {
     let stdout = io::stdout();
     // Set but empty does not count: https://no-color.org.
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

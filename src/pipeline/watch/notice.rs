@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::capture::live::LiveError;
+
 /// Something that happened to the sensor, not in the traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,6 +15,11 @@ pub enum Notice {
         interface: String,
         /// What libpcap says.
         reason: String,
+    },
+    /// It cannot be opened again, for a reason that was not told yet; this is tried further.
+    StillLost {
+        /// Why.
+        error: LiveError,
     },
     /// It can be read again.
     Reopened {
@@ -44,6 +51,7 @@ impl fmt::Display for Notice {
             Self::Lost { interface, reason } => {
                 write!(f, "{interface}: cannot be read ({reason}); trying again every second")
             }
+            Self::StillLost { error } => write!(f, "still waiting: {error}"),
             Self::Reopened { interface, after } => write!(
                 f,
                 "{interface}: is read again; what happened in the {} seconds between was not seen",

@@ -11,7 +11,7 @@ use super::lanes::{Lanes, Shed, Tuple, WorkerGone, is_opening};
 use super::names::{MAX_INTERFACES, index_of};
 use super::notice::Notice;
 use crate::capture::Packet;
-use crate::capture::live::{Drops, LinkState, LiveNext, LiveSource, PacketTap};
+use crate::capture::live::{Drops, LinkState, LiveError, LiveNext, LiveSource, PacketTap};
 use crate::decode::{self, Decoded, Decoder};
 use crate::flow::At;
 use crate::net::Scope;
@@ -88,6 +88,8 @@ pub(super) struct Reader<S> {
     dispatched_at: Duration,
     published_at: Duration,
     lost: Option<Outage>,
+    /// Why it could not be opened again, as told last.
+    refused: Option<LiveError>,
     outages: u64,
     /// Outages that are over.
     outage: Duration,
@@ -106,6 +108,7 @@ impl<S: LiveSource> Reader<S> {
             dispatched_at: Duration::ZERO,
             published_at: Duration::ZERO,
             lost: None,
+            refused: None,
             outages: 0,
             outage: Duration::ZERO,
             state,
@@ -193,17 +196,23 @@ impl<S: LiveSource> Reader<S> {
         if now.elapsed < outage.retry_at {
             return;
         }
-        if self.parts.source.reopen().is_ok() {
-            let after = now.elapsed.saturating_sub(outage.since);
-            self.outage += after;
-            self.lost = None;
-            self.state = LinkState::Up;
-            let interface = self.parts.source.name().to_owned();
-            self.notice(Notice::Reopened { interface, after });
-            self.publish(now);
-        } else {
+        if let Err(error) = self.parts.source.reopen() {
             self.lost = Some(Outage { retry_at: now.elapsed + REOPEN_EVERY, ..outage });
+            // That it is away was said already.
+            let is_news = self.refused.as_ref() != Some(&error) && !error.may_pass();
+            if is_news {
+                self.refused = Some(error.clone());
+                self.notice(Notice::StillLost { error });
+            }
+            return;
         }
+        let after = now.elapsed.saturating_sub(outage.since);
+        self.outage += after;
+        (self.lost, self.refused) = (None, None);
+        self.state = LinkState::Up;
+        let interface = self.parts.source.name().to_owned();
+        self.notice(Notice::Reopened { interface, after });
+        self.publish(now);
     }
 
     /// libpcap does not always tell that an interface went down: no packets is what it would see
