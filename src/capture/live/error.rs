@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why an interface cannot be opened: what, where, and what to do.
+/// Why an interface cannot be opened: where, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LiveError {

@@ -45,6 +45,12 @@ struct Stamp {
     policy: u64,
 }
 
+impl Stamp {
+    const fn of(server: &Server, policy: u64) -> Self {
+        Self { last: server.last, exchanges: server.exchanges, policy }
+    }
+}
+
 /// What outlives a change of the policy.
 #[derive(Debug)]
 pub(super) struct State {
@@ -215,6 +221,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
             let Some(id) = self.analysis.observe(observation) else { continue };
             let Some(server) = self.analysis.inventory().server(id) else { continue };
             if server.is_mcp() && self.state.announced.insert(id) {
+                self.state.told.insert(id, Stamp::of(server, self.state.own.reloads));
                 protect(self.crew, server);
                 self.observer.server(&events::server(self.policy, server));
             }
@@ -308,8 +315,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
         let mut current = HashSet::with_capacity(shown.len());
         for (id, server) in shown {
             current.insert(id);
-            let Server { last, exchanges, .. } = *server;
-            let stamp = Stamp { last, exchanges, policy: state.own.reloads };
+            let stamp = Stamp::of(server, state.own.reloads);
             if state.told.get(&id) == Some(&stamp) || room == 0 {
                 continue;
             }

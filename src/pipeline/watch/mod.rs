@@ -24,7 +24,7 @@
 mod clock;
 mod crew;
 mod engine;
-pub(super) mod lanes;
+mod lanes;
 mod names;
 mod notice;
 mod order;
