@@ -162,7 +162,7 @@ pub struct Watch {
     #[arg(long, value_name = "DIR", default_value = "findings")]
     pub out: PathBuf,
     /// Room for all of it, as 1GB: the oldest files are removed.
-    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = kept_size)]
     pub keep_output: u64,
     /// Write no NDJSON files.
     #[arg(long)]
@@ -304,6 +304,13 @@ fn size(text: &str) -> Result<u64, String> {
         _ => return Err(unknown()),
     };
     number.checked_mul(factor).ok_or_else(unknown)
+}
+
+fn kept_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes >= 1 << 20 => Ok(bytes),
+        _ => Err("1MiB at least".to_owned()),
+    }
 }
 
 fn buffer_size(text: &str) -> Result<u32, String> {

@@ -19,7 +19,9 @@ use crate::pipeline::watch::{
     Command, Feed, Health, LiveObserver, MAX_INTERFACES, Notice, Occasion, Settings, Watched, watch,
 };
 use crate::pipeline::{Config, Policy, SHARDS};
-use crate::sinks::event::{Event, FindingEvent, InterfaceStats, MessageEvent, ServerEvent, StatsEvent};
+use crate::sinks::event::{
+    Event, FindingEvent, InterfaceStats, MessageEvent, ServerEvent, StatsEvent,
+};
 use crate::sinks::report::Report;
 use crate::time::Timestamp;
 use output::Output;
@@ -53,8 +55,7 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let service = Service::new();
     service.ready();
     let mut watcher = Watcher { args, output, signals, service };
-    let watched =
-        watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
+    let watched = watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
     let Watcher { output, .. } = watcher;
     finish(args, &watched, output)
 }

@@ -380,7 +380,8 @@ mod tests {
     fn the_numbers_go_on_after_the_highest_and_the_oldest_files_make_room() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
-        for name in ["events.7.ndjson", "events.9.ndjson.partial", "other.ndjson", "events.x.ndjson"]
+        for name in
+            ["events.7.ndjson", "events.9.ndjson.partial", "other.ndjson", "events.x.ndjson"]
         {
             fs::write(at.join(name), "old").unwrap();
         }

@@ -94,7 +94,9 @@ mod tests {
             let available = available.iter().map(|name| (*name).to_owned()).collect();
             LiveError::NoSuchInterface { interface: "eth9".into(), available }.to_string()
         };
-        assert!(of(&["lo", "eth0"]).starts_with("there is no interface eth9; there are lo, eth0 ("));
+        assert!(
+            of(&["lo", "eth0"]).starts_with("there is no interface eth9; there are lo, eth0 (")
+        );
         assert!(of(&["lo"]).contains("there is lo ("));
         assert!(of(&[]).contains("there are none"));
     }

@@ -220,7 +220,9 @@ fn explain(name: &str, reason: String) -> LiveError {
 
 /// Not one of libpcap's devices for other things than networks.
 fn is_network(device: &str) -> bool {
-    !["bluetooth", "usbmon", "nflog", "nfqueue", "dbus-"].iter().any(|kind| device.starts_with(kind))
+    !["bluetooth", "usbmon", "nflog", "nfqueue", "dbus-"]
+        .iter()
+        .any(|kind| device.starts_with(kind))
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ impl Service {
     /// would be taken for dead.
     pub(super) fn tend(&mut self, health: &Health) {
         let Some(watchdog) = self.watchdog else { return };
-        let due = self.told_at.is_none_or(|told| health.elapsed.saturating_sub(told) >= watchdog / 2);
+        let due =
+            self.told_at.is_none_or(|told| health.elapsed.saturating_sub(told) >= watchdog / 2);
         if due && health.is_good() {
             self.told_at = Some(health.elapsed);
             notify(&[NotifyState::Watchdog]);

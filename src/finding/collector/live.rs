@@ -141,12 +141,7 @@ impl Open {
         }
     }
 
-    fn tell(
-        &mut self,
-        names: &dyn PacketNames,
-        why: News,
-        each: &mut dyn FnMut(&Finding, News),
-    ) {
+    fn tell(&mut self, names: &dyn PacketNames, why: News, each: &mut dyn FnMut(&Finding, News)) {
         self.name_packets(names);
         let Finding { severity, evidence, verdict, count, .. } = self.finding;
         self.told = Told { last: Some((severity, evidence, verdict, count)), waits: false };

@@ -335,9 +335,11 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
     fn health(&self, now: Moment) -> Health {
         let is_stalled = |at: Duration| now.elapsed.saturating_sub(at) > STALLED;
         let workers = self.state.alive_at.iter().filter(|at| is_stalled(**at)).count();
-        let readers = self.crew.boards.iter().filter(|board| {
-            board.lock().is_ok_and(|board| is_stalled(board.alive_at))
-        });
+        let readers = self
+            .crew
+            .boards
+            .iter()
+            .filter(|board| board.lock().is_ok_and(|board| is_stalled(board.alive_at)));
         Health {
             elapsed: now.elapsed,
             stalled_workers: workers,

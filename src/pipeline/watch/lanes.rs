@@ -385,10 +385,8 @@ impl Outlet {
     /// Sends the batch if there is room; answers whether there was.
     fn send(&mut self, parcel: &mut Parcel, pool: &Pool) -> Result<bool, WorkerGone> {
         let next = pool.take();
-        let parcel = Parcel {
-            batch: std::mem::replace(&mut self.filling, next),
-            ..std::mem::take(parcel)
-        };
+        let parcel =
+            Parcel { batch: std::mem::replace(&mut self.filling, next), ..std::mem::take(parcel) };
         // Counted before it is sent, for the worker may take it at once.
         self.lane.queued.fetch_add(1, Relaxed);
         match self.input.try_send(parcel) {
@@ -440,9 +438,11 @@ impl Outlet {
         let bytes = std::mem::take(&mut self.filling.bytes);
         self.filling.work.retain_mut(|work| {
             let tuple = Tuple::of(work);
-            let goes = tuple.is_some_and(|tuple| tuple.part(seed) == part && !protected.holds(&tuple));
+            let goes =
+                tuple.is_some_and(|tuple| tuple.part(seed) == part && !protected.holds(&tuple));
             let opens = opens_flow(work);
-            let (Work::Segment { start, end, .. } | Work::Datagram { start, end, .. }) = work else {
+            let (Work::Segment { start, end, .. } | Work::Datagram { start, end, .. }) = work
+            else {
                 return true;
             };
             let payload = bytes.get(*start..*end).unwrap_or_default();

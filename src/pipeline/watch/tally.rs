@@ -9,9 +9,7 @@ use super::lanes::Shed;
 use super::names::InterfaceNames;
 use super::reader::Board;
 use crate::capture::live::{Drops, LinkState};
-use crate::sinks::event::{
-    CaptureFile, Grown, InterfaceStats, LiveStats, ShedStats, StatsEvent,
-};
+use crate::sinks::event::{CaptureFile, Grown, InterfaceStats, LiveStats, ShedStats, StatsEvent};
 use crate::time::Timestamp;
 
 /// Adds the counters of another reader. Fields are named one by one, so that none is forgotten.

@@ -21,6 +21,7 @@ fn wrong_options_are_usage_errors() {
         (&["watch", "-i", "lo", "--snaplen", "10"], "68..=262144"),
         (&["watch", "-i", "lo", "--stats-interval", "0"], "a time of a second at least"),
         (&["watch", "-i", "lo", "--keep-output", "much"], "a size, as 64MiB"),
+        (&["watch", "-i", "lo", "--keep-output", "0"], "1MiB at least"),
         (&["watch", "-i", "lo", "--threads", "17"], "1..=16"),
     ] {
         let run = run_in(root(), args);

@@ -12,7 +12,8 @@ fn essence(findings: &[Value]) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for finding in findings {
         let part = |path: &str| finding.pointer(path).unwrap().to_string();
-        let parts = ["/rule/id", "/server/key", "/source/ip", "/event/severity_name", "/event/count"];
+        let parts =
+            ["/rule/id", "/server/key", "/source/ip", "/event/severity_name", "/event/count"];
         *found.entry(parts.map(part).join(" ")).or_default() += 1;
     }
     found
@@ -58,20 +59,27 @@ fn findings_can_fail_the_run() {
     lab.send(&capture("office-morning.pcap"));
     watch.wait_for_packets(806);
     assert_eq!(watch.stop(), 1);
-    assert!(watch.stdout().contains("Exit code 1: there were findings of severity medium or above"));
+    assert!(
+        watch.stdout().contains("Exit code 1: there were findings of severity medium or above")
+    );
     assert!(watch.events().is_empty());
 }
 
 #[test]
 fn events_come_on_standard_output_while_the_run_goes_on() {
     let Some(lab) = Lab::new() else { return };
-    let mut watch = lab.watch(&["--json", "--no-files", "--stats-interval", "1s"]);
+    let args = ["watch", "-i", WATCHED, "--json", "--no-files", "--stats-interval", "1s"];
+    let mut command = lab.command(env!("CARGO_BIN_EXE_shadowtap"), &args);
+    command.env("WATCHDOG_USEC", "1000000");
+    let mut watch = lab.start(command);
+    watch.wait_to_hear("WATCHDOG=1");
     lab.send(&capture("office-morning.pcap"));
     for kind in ["finding", "server", "message", "stats"] {
         let start = format!("{{\"event_type\":\"{kind}\"");
         watch.wait(kind, |watch| watch.stdout().lines().any(|line| line.starts_with(&start)));
     }
     watch.wait_to_hear("STATUS=1 of 1 interfaces up");
+    watch.wait_to_hear("WATCHDOG=1");
     assert_eq!(watch.stop(), 0);
     let lines = watch.stdout();
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");

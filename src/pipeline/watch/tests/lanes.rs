@@ -23,8 +23,7 @@ struct Rig {
 }
 
 fn rig(batch_segments: usize, batch_bytes: usize) -> Rig {
-    let limits =
-        Limits { queue_batches: 1, batch_segments, batch_bytes, ..Limits::default() };
+    let limits = Limits { queue_batches: 1, batch_segments, batch_bytes, ..Limits::default() };
     let (input, parcels) = sync_channel(limits.queue_batches);
     let lane = Arc::new(Lane::default());
     let protection = Arc::new(Protection::default());

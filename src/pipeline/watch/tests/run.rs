@@ -133,12 +133,7 @@ fn two_directions_on_two_interfaces_are_one_network_unless_told_apart() {
     let mut capture = Capture::default();
     let [request, response] = call(5);
     // A packet every 20 ms, so that the two halves do not overtake each other by much.
-    capture.converse(
-        3,
-        SECOND,
-        20 * MILLISECOND,
-        &[Say::Client(&request), Say::Server(&response)],
-    );
+    capture.converse(3, SECOND, 20 * MILLISECOND, &[Say::Client(&request), Say::Server(&response)]);
     let capture = now(&capture);
     let side = |server: bool| {
         let of_side = |(_, bytes): &&(i64, Vec<u8>)| (bytes[12..16] == [10, 9, 9, 9]) == server;
@@ -149,8 +144,7 @@ fn two_directions_on_two_interfaces_are_one_network_unless_told_apart() {
         let mut watcher = Watcher { packets: capture.packets() as u64, ..Watcher::default() };
         let doubles = [Double::new("tx", side(false)), Double::new("rx", side(true))];
         let settings = Settings { separate_interfaces, ..Settings::default() };
-        let watched =
-            watch(&config(2), &settings, rules(), feeds(doubles), &mut watcher).unwrap();
+        let watched = watch(&config(2), &settings, rules(), feeds(doubles), &mut watcher).unwrap();
         assert_eq!(watched.findings.len(), 1, "{separate_interfaces}");
         let flows = if separate_interfaces { 2 } else { 1 };
         assert_eq!(watched.stats.coverage.flows, flows, "{separate_interfaces}");
@@ -169,7 +163,7 @@ fn another_policy_is_followed_from_one_observation_to_the_next() {
     let script = std::sync::Arc::clone(&double.script);
     // The second half comes once the first has been judged.
     let more = std::thread::spawn(move || {
-        while script.lock().unwrap().steps.len() > 0 {
+        while !script.lock().unwrap().steps.is_empty() {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(800));
