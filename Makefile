@@ -14,7 +14,8 @@ demo: build
 		--approvals captures/office-morning.approvals.yaml --fail-on never
 
 ## test: all tests, and the inline tests of the shipped rules
-test: deps
+test:
+	@deploy/install-build-deps.sh test
 	$(CARGO) test --locked
 	$(CARGO) run --locked --quiet -- rules check
 

@@ -1,10 +1,15 @@
 #!/bin/sh
-# Installs what the build needs beside Rust: libpcap's headers and a C compiler.
+# Installs what the build needs beside Rust: libpcap's headers and a C compiler. With `test`, also
+# what the tests of live capture need; without it they are skipped.
 set -eu
 
 missing=""
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -e /usr/include/pcap/pcap.h ] || [ -e /usr/local/include/pcap/pcap.h ] || missing="$missing libpcap-dev"
+if [ "${1:-}" = test ]; then
+    command -v tcpreplay >/dev/null 2>&1 || missing="$missing tcpreplay"
+    command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+fi
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

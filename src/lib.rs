@@ -3,7 +3,7 @@
 //!
 //! Data flows one way, and the modules are listed in its order:
 //!
-//! - [`capture`]: files into packets
+//! - [`capture`]: files and interfaces into packets
 //! - [`decode`]: packets into TCP segments
 //! - [`flow`]: segments into in-order bytes per flow
 //! - [`app`]: bytes into HTTP exchanges

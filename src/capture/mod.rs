@@ -1,4 +1,4 @@
-//! Capture files (and, later, interfaces) into packets. An I/O edge.
+//! Capture files and interfaces into packets. An I/O edge.
 //!
 //! In: paths. Out: [`Packet`]s that borrow libpcap's buffer, and [`Damage`] when a file ends badly.
 //!
@@ -20,6 +20,7 @@ mod feed;
 mod framing;
 mod glob;
 mod inputs;
+pub mod live;
 mod open_error;
 mod pcapng;
 mod piped;

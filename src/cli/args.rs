@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -25,12 +26,27 @@ Exit codes:
   4  coverage below --min-coverage
 Where several hold, 2 comes before 3, 3 before 4, and 4 before 1.";
 
+/// Said at the end of `watch --help`.
+pub const WATCH_HELP: &str = "\
+Capturing needs the capability CAP_NET_RAW and nothing else: the systemd unit gives it, root has it,
+and so has the program after `setcap cap_net_raw=ep PROGRAM`. All others are given up at the start.
+
+Signals:
+  SIGHUP            read rules, approvals and catalog again; if they have problems, those before stay
+  SIGUSR1           print statistics
+  SIGTERM, SIGINT   stop: look at what is under way, print the report; a second one ends at once
+
+Exit codes: 0, or 1 with --fail-on, 2 when watching cannot begin or go on.";
+
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read captures and name every MCP server in them.
     #[command(after_help = EXIT_CODES)]
     Replay(Replay),
+    /// Watch interfaces and tell of MCP servers as they are used, until stopped.
+    #[command(after_help = WATCH_HELP)]
+    Watch(Watch),
     /// Check, list and explain rules.
     #[command(subcommand)]
     Rules(Rules),
@@ -99,6 +115,77 @@ pub struct Replay {
     #[arg(long)]
     pub ignore_vlan: bool,
     /// No progress bar.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Colours in the report.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "always", "never"])]
+    pub color: String,
+}
+
+/// `shadowtap watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Interface to read, or `any`; may be given several times, for the two directions of a link
+    /// for example: all of them are one network.
+    #[arg(long = "interface", short = 'i', required = true, value_name = "NAME")]
+    pub interfaces: Vec<String>,
+    /// Look only at packets that this pcap-filter(7) expression lets through. Frames with VLAN tags
+    /// need `vlan and ...`.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Bytes of each packet to capture.
+    #[arg(long, value_name = "BYTES", default_value = "262144",
+        value_parser = clap::value_parser!(u32).range(68..=262_144))]
+    pub snaplen: u32,
+    /// Buffer in the kernel for each interface, as 64MiB; raise it when packets are dropped.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer_size)]
+    pub buffer: u32,
+    /// See only what the interface accepts anyway.
+    #[arg(long)]
+    pub no_promiscuous: bool,
+    /// Start although an interface is not there or down, and read it once it is up.
+    #[arg(long)]
+    pub wait_for_interface: bool,
+    /// The same addresses and ports on two interfaces are two flows.
+    #[arg(long)]
+    pub separate_interfaces: bool,
+    /// Approved servers (default: approvals.yaml here, if there is one).
+    #[arg(long, value_name = "FILE")]
+    pub approvals: Option<PathBuf>,
+    /// Rules and catalog.
+    #[command(flatten)]
+    pub rules: RuleSource,
+    /// Lowest severity of a finding that makes the exit code 1, or `never`.
+    #[arg(long, value_name = "SEVERITY", default_value = "never", value_parser = fail_on)]
+    pub fail_on: FailOn,
+    /// Folder for the NDJSON output: watch.ndjson, watch.1.ndjson and so on, each finished at 64
+    /// MiB or after an hour.
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    pub out: PathBuf,
+    /// Room for all of it, as 1GB: the oldest files are removed.
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = kept_size)]
+    pub keep_output: u64,
+    /// Write no NDJSON files.
+    #[arg(long)]
+    pub no_files: bool,
+    /// Print NDJSON events on standard output, in place of a line for each finding and a report at
+    /// the end.
+    #[arg(long)]
+    pub json: bool,
+    /// Between two statistics events, as 60s, 5m or 1h; a line on standard error says when packets
+    /// were lost.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub stats_interval: Duration,
+    /// Threads that look into the traffic (default: one per processor, 16 at most).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub threads: Option<u16>,
+    /// File whose bytes key the hashes of session ids.
+    #[arg(long, value_name = "FILE")]
+    pub hash_key: Option<PathBuf>,
+    /// Treat one five-tuple in different VLANs as one flow.
+    #[arg(long)]
+    pub ignore_vlan: bool,
+    /// No line for each finding, and none at the start.
     #[arg(long, short)]
     pub quiet: bool,
     /// Colours in the report.
@@ -199,6 +286,60 @@ fn fail_on(text: &str) -> Result<FailOn, String> {
     Ok(FailOn::At(severity))
 }
 
+/// A number of bytes: `1048576`, `1MiB`, `1M` (which is the same) or `1MB` (which is 1000000).
+fn size(text: &str) -> Result<u64, String> {
+    let unknown = || "a size, as 64MiB, 500MB or 1GB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(unknown)?;
+    let number: u64 = number.parse().map_err(|_| unknown())?;
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(unknown()),
+    };
+    number.checked_mul(factor).ok_or_else(unknown)
+}
+
+fn kept_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes >= 1 << 20 => Ok(bytes),
+        _ => Err("1MiB at least".to_owned()),
+    }
+}
+
+fn buffer_size(text: &str) -> Result<u32, String> {
+    match u32::try_from(size(text)?) {
+        Ok(bytes) if (1 << 20..1 << 31).contains(&bytes) => Ok(bytes),
+        _ => Err("from 1MiB to below 2GiB".to_owned()),
+    }
+}
+
+/// A length of time: `60`, `60s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let unknown = || "a time of a second at least, as 60s, 5m or 1h".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(unknown)?;
+    let number: u64 = number.parse().map_err(|_| unknown())?;
+    let factor = match unit.trim() {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(unknown()),
+    };
+    match number.checked_mul(factor) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(unknown()),
+    }
+}
+
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim();
     match number.parse::<f64>() {
@@ -231,6 +372,31 @@ mod tests {
         assert_eq!(percent("99.5"), Ok(99.5));
         assert!(percent("101").is_err());
         assert!(percent("x").is_err());
+    }
+
+    #[test]
+    fn sizes_and_times_with_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("64MiB", 64 << 20),
+            ("64M", 64 << 20),
+            ("1GB", 1_000_000_000),
+            ("1 kb", 1_000),
+            ("2t", 2 << 40),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "-1", "1.5G", "1X", "18446744073709551615k"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert!(buffer_size("2GiB").is_err() && buffer_size("1k").is_err());
+        assert_eq!(buffer_size("1GiB"), Ok(1 << 30));
+        for (text, seconds) in [("60", 60), ("90s", 90), ("5m", 300), ("1h", 3_600)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "0s", "s", "1y", "-1s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

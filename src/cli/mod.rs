@@ -6,6 +6,7 @@ mod load;
 mod progress;
 mod replay;
 mod rules;
+mod watch;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -56,6 +57,7 @@ impl fmt::Display for Failure {
 pub fn run(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::Replay(args) => replay::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),
     };

@@ -11,11 +11,13 @@ use super::load::{self, Sources};
 use super::progress::Bar;
 use super::{Exit, Failure, complain};
 use crate::capture::Input;
+use crate::mcp::inventory::Inventory;
 use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
 use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
 use crate::sinks::report::{Report, Style};
 use crate::sinks::{Existing, RotatingFile, write_event, write_junit, write_sarif};
+use crate::time::Timestamp;
 
 /// NDJSON files are closed and the next one begun at this size (64 MiB).
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -44,7 +46,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     for trouble in &outcome.troubles {
         complain(&format!("warning: {trouble}"));
     }
-    let servers = servers(&policy, &outcome);
+    let servers = servers(&policy, &outcome.inventory);
     let mut failures = Vec::new();
     let mut written = output.events(&servers, &outcome).unwrap_or_else(|failure| {
         failures.push(failure);
@@ -66,7 +68,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
             servers: &servers,
             findings: &outcome.findings,
             stats: &outcome.stats,
-            notices: &notices(&policy, &outcome),
+            notices: &notices(&policy, outcome.stats.timestamp),
             written: &written,
             exit_code: exit.code(),
             exit_reason: &reason,
@@ -188,25 +190,10 @@ fn stem(inputs: &[Input]) -> String {
     if stem.is_empty() { "replay".to_owned() } else { stem.replace('.', "-") }
 }
 
-/// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
-fn servers(policy: &Policy, outcome: &Outcome) -> Vec<ServerEvent> {
-    let all = outcome.inventory.servers();
-    let origin = |server: &crate::mcp::inventory::Server| {
-        (server.key.scheme, server.key.host.clone(), server.key.port)
-    };
-    let proven: BTreeSet<_> = all
-        .iter()
-        .filter(|(_, server)| server.is_mcp())
-        .map(|(_, server)| origin(server))
-        .collect();
-    all.iter()
-        .filter(|(_, server)| {
-            server.is_mcp()
-                || (!proven.contains(&origin(server))
-                    && (server.is_hint() || policy.catalog.vendor(&server.key.host).is_some()))
-        })
-        .map(|(_, server)| pipeline::server_event(policy, server))
-        .collect()
+/// The events of the servers worth a line.
+pub(super) fn servers(policy: &Policy, inventory: &Inventory) -> Vec<ServerEvent> {
+    let shown = pipeline::shown_servers(policy, inventory).into_iter();
+    shown.map(|(_, server)| pipeline::server_event(policy, server)).collect()
 }
 
 /// The exit code and why. Statements about the input come first: findings may be incomplete then.
@@ -240,7 +227,7 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
 }
 
 /// What the operator should know beside the findings.
-fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
+pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
     let mut notices = Vec::new();
     if policy.approvals.all().is_empty() {
         notices.push(
@@ -249,7 +236,7 @@ fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let warnings = policy.approvals.warnings(outcome.stats.timestamp);
+    let warnings = policy.approvals.warnings(now);
     notices.extend(warnings.into_iter().map(|warning| warning.text));
     notices
 }
@@ -312,7 +299,7 @@ fn reports_are_writable(reports: &[args::Report], inputs: &[Input]) -> Result<()
     Ok(())
 }
 
-fn print_report(report: &Report<'_>, color: &str) -> Result<(), Failure> {
+pub(super) fn print_report(report: &Report<'_>, color: &str) -> Result<(), Failure> {
     let stdout = io::stdout();
     // Set but empty does not count: https://no-color.org.
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -1,5 +1,9 @@
 //! Rolls hits into findings.
 
+mod live;
+
+pub use live::News;
+
 use std::fmt::Write as _;
 use std::hash::{Hash, RandomState};
 use std::net::IpAddr;
@@ -148,11 +152,14 @@ impl hashbrown::Equivalent<Identity> for IdentityRef<'_> {
 #[derive(Debug)]
 struct Open {
     finding: Finding,
+    group: u64,
     window_start: Timestamp,
     window: Duration,
     packets: Vec<u64>,
     /// Of the first hit.
     scope: Scope,
+    /// What was told of it, in a live run.
+    told: live::Told,
 }
 
 /// Collects hits.
@@ -163,6 +170,8 @@ pub struct Findings {
     open: Vec<Open>,
     /// The latest finding of each identity.
     latest: hashbrown::HashMap<Identity, usize, RandomState>,
+    /// Findings with news, in a live run.
+    news: Option<Vec<usize>>,
     dropped: u64,
 }
 
@@ -177,7 +186,7 @@ impl Findings {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let latest = hashbrown::HashMap::with_hasher(RandomState::new());
-        Self { limits, open: Vec::new(), latest, dropped: 0 }
+        Self { limits, open: Vec::new(), latest, news: None, dropped: 0 }
     }
 
     /// Number of findings so far.
@@ -202,10 +211,11 @@ impl Findings {
     /// Answers false for any other, which then has to be [`record`](Self::record)ed.
     pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
         let limits = self.limits;
-        let Some(open) = self.current(hit) else { return false };
+        let Some((index, open)) = self.current(hit) else { return false };
         let repeats = hit.severity <= open.finding.severity;
         if repeats {
             open.repeat(hit, &limits);
+            self.note(index);
         }
         repeats
     }
@@ -214,7 +224,7 @@ impl Findings {
     /// finding or make one worse, but is no further occurrence.
     pub fn revise(&mut self, hit: &Hit<'_>, draft: impl FnOnce() -> Draft) {
         let limits = self.limits;
-        let Some(open) = self.current(hit) else {
+        let Some((index, open)) = self.current(hit) else {
             self.record(draft());
             return;
         };
@@ -222,19 +232,21 @@ impl Findings {
         if hit.severity > severity || hit.evidence > evidence || hit.verdict > verdict {
             open.add(draft(), &limits);
             open.finding.count = count;
+            self.note(index);
         }
     }
 
-    /// The finding that a hit belongs to.
-    fn current(&mut self, hit: &Hit<'_>) -> Option<&mut Open> {
+    /// The finding that a hit belongs to, and its index.
+    fn current(&mut self, hit: &Hit<'_>) -> Option<(usize, &mut Open)> {
         let identity = IdentityRef {
             rule: hit.rule,
             server_key: hit.server_key,
             client: hit.client,
             group: hit.group,
         };
-        let open = self.open.get_mut(*self.latest.get(&identity)?)?;
-        (hit.at.time.since(open.window_start) < open.window).then_some(open)
+        let index = *self.latest.get(&identity)?;
+        let open = self.open.get_mut(index)?;
+        (hit.at.time.since(open.window_start) < open.window).then_some((index, open))
     }
 
     /// Takes a hit. A hit within the window of its finding is counted there; also one from before
@@ -247,10 +259,12 @@ impl Findings {
             group: draft.group,
         };
         let known = self.latest.get(&identity).copied();
-        if let Some(open) = known.and_then(|index| self.open.get_mut(index))
+        if let Some(index) = known
+            && let Some(open) = self.open.get_mut(index)
             && draft.at.time.since(open.window_start) < open.window
         {
             open.add(draft, &self.limits);
+            self.note(index);
             return Recorded::Repeated;
         }
         if self.open.len() >= self.limits.max_findings {
@@ -263,8 +277,10 @@ impl Findings {
             client: draft.client,
             group: draft.group,
         };
-        self.latest.insert(identity, self.open.len());
+        let index = self.open.len();
+        self.latest.insert(identity, index);
         self.open.push(Open::begin(draft, &self.limits));
+        self.note(index);
         Recorded::New
     }
 
@@ -316,7 +332,8 @@ impl Open {
         };
         let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
         let window = if draft.window.is_zero() { limits.window } else { draft.window };
-        Self { finding, window_start: time, window, packets, scope: draft.scope }
+        let (told, scope) = (live::Told::default(), draft.scope);
+        Self { finding, group: draft.group, window_start: time, window, packets, scope, told }
     }
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
@@ -361,9 +378,13 @@ impl Open {
     }
 
     fn finish(mut self, names: &dyn PacketNames) -> Finding {
+        self.name_packets(names);
+        self.finding
+    }
+
+    fn name_packets(&mut self, names: &dyn PacketNames) {
         self.finding.packets = self.packets.iter().filter_map(|p| names.name(*p)).collect();
         self.finding.tunnels = names.path(self.scope).cloned().unwrap_or_default();
-        self.finding
     }
 }
 

@@ -7,7 +7,7 @@ mod collector;
 mod community_id;
 mod masking;
 
-pub use collector::{Draft, Findings, Hit, Limits, Recorded};
+pub use collector::{Draft, Findings, Hit, Limits, News, Recorded};
 pub use community_id::community_id;
 pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
 

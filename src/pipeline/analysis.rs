@@ -15,7 +15,7 @@ use crate::mcp::inventory::{
     EncryptedUse, Inventory, Occasion, Resolved, Server, ServerId, ServerKey,
 };
 use crate::mcp::{Contact, Evidence, inventory};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Scope};
 use crate::observation::{Event, Observation, RequestInfo};
 use crate::rules::catalog::{Catalog, is_named_for_mcp};
 use crate::rules::{Match, MessageFacts, RuleSet, Scratch, Standing, Subject};
@@ -93,8 +93,40 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Who is told of the messages that were taken in, with their servers.
-pub(super) type Tell<'t> = Option<&'t mut dyn FnMut(&Observation, &Server)>;
+/// Who is told of what was taken in.
+pub(super) struct Listener<'t> {
+    /// Messages are wanted, and copied for it.
+    pub(super) messages: bool,
+    /// Gets the server that something was about, and the message, if it was one.
+    pub(super) each: &'t mut dyn FnMut(Option<&Observation>, ServerId, &Server),
+}
+
+/// Perhaps somebody is told.
+pub(super) type Tell<'t> = Option<Listener<'t>>;
+
+/// What an analysis knows, whatever the policy.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) inventory: Inventory,
+    pub(super) findings: Findings,
+    hints: Hints,
+    legs: Legs,
+    named: HashSet<ServerId>,
+}
+
+impl Known {
+    /// Nothing yet; findings are those of a live run.
+    #[must_use]
+    pub(super) fn live(inventory: inventory::Limits, findings: finding::Limits) -> Self {
+        Self {
+            inventory: Inventory::new(inventory),
+            findings: Findings::live(findings),
+            hints: Hints::default(),
+            legs: Legs::default(),
+            named: HashSet::new(),
+        }
+    }
+}
 
 /// The analysis of a run.
 #[derive(Debug)]
@@ -160,6 +192,46 @@ impl<'p> Analysis<'p> {
         self.take_in_admitted(tell);
     }
 
+    /// Goes on under another policy with what is known already.
+    #[must_use]
+    pub(super) fn resume(policy: &'p Policy, known: Known) -> Self {
+        let Known { inventory, findings, mut hints, legs, named } = known;
+        hints.forget_interests();
+        Self {
+            policy,
+            inventory,
+            findings,
+            scratch: Scratch::default(),
+            contacts: Contacts::default(),
+            resolved: Vec::new(),
+            hints,
+            legs,
+            admitted: Vec::new(),
+            named,
+        }
+    }
+
+    /// What is known, whatever the policy.
+    #[must_use]
+    pub(super) fn into_known(self) -> Known {
+        let Self { inventory, findings, hints, legs, named, .. } = self;
+        Known { inventory, findings, hints, legs, named }
+    }
+
+    /// Time passes without observations: judges what was kept back for a while.
+    pub(super) fn advance(&mut self, now: Timestamp, tell: &mut Tell<'_>) {
+        self.legs.advance(now, &mut self.admitted);
+        self.take_in_admitted(tell);
+        self.judge_hints(now, false);
+        self.inventory.advance(now, &mut self.resolved);
+        self.judge_resolved();
+    }
+
+    /// Findings so far, to be told and closed.
+    pub(super) const fn findings_mut(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
+
     /// The capture is over.
     pub fn finish(&mut self, at: At) {
         self.settle(&mut None);
@@ -183,16 +255,17 @@ impl<'p> Analysis<'p> {
     fn take_in(&mut self, observation: Observation, tell: &mut Tell<'_>) {
         let now = observation.at.time;
         let is_message = matches!(observation.event, Event::Message { .. });
-        let copy = (tell.is_some() && is_message).then(|| observation.clone());
+        let wanted = tell.as_ref().is_some_and(|listener| listener.messages);
+        let copy = (wanted && is_message).then(|| observation.clone());
         let server = self.inventory.observe(observation, &mut self.resolved);
         if let Some(server) = server {
             self.name(server, now);
         }
         self.judge_resolved();
-        if let (Some(tell), Some(copy)) = (tell, copy)
-            && let Some(server) = server.and_then(|server| self.inventory.server(server))
+        if let (Some(listener), Some(id)) = (tell, server)
+            && let Some(server) = self.inventory.server(id)
         {
-            tell(&copy, server);
+            (listener.each)(copy.as_ref(), id, server);
         }
     }
 
@@ -335,7 +408,7 @@ pub(super) fn with_subject(
             ambiguous,
             at,
         } => {
-            let Some(Known { contact, methods, .. }) =
+            let Some(KnownContact { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
@@ -353,7 +426,7 @@ pub(super) fn with_subject(
             with(&subject.with_contact(contact, methods), &place);
         }
         Resolved::Exchange { server, request, response, at } => {
-            let Some(Known { contact, methods, .. }) =
+            let Some(KnownContact { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
@@ -363,7 +436,7 @@ pub(super) fn with_subject(
             with(&subject.with_contact(contact, methods), &place);
         }
         Resolved::SseEndpoint { server, request, response, path, at } => {
-            let Some(Known { contact, methods, .. }) =
+            let Some(KnownContact { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
@@ -373,7 +446,7 @@ pub(super) fn with_subject(
             with(&subject, &Place::of(request, *at, contact));
         }
         Resolved::Contact { server, request, occasion, at } => {
-            let Some(Known { contact, methods, .. }) =
+            let Some(KnownContact { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
                 return;
@@ -397,11 +470,11 @@ const MAX_CONTACTS: usize = 8_192;
 /// nothing new has been learnt since.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
-    known: HashMap<(ServerId, IpAddr), Known>,
+    known: HashMap<(ServerId, IpAddr), KnownContact>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownContact {
     stamp: Stamp,
     contact: Contact,
     /// Methods that clients have sent to the server.
@@ -464,7 +537,7 @@ impl Contacts {
         id: ServerId,
         request: &RequestInfo,
         at: At,
-    ) -> Option<&Known> {
+    ) -> Option<&KnownContact> {
         let server = inventory.server(id)?;
         let client = request.client.ip;
         let stamp = Stamp::of(server, request, at);
@@ -473,7 +546,7 @@ impl Contacts {
         }
         let make = || {
             let methods = server.methods.first();
-            Known {
+            KnownContact {
                 stamp,
                 contact: contact(policy, server, request, at),
                 methods: methods.into_iter().flat_map(|m| m.keys().cloned()).collect(),

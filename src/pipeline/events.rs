@@ -1,11 +1,11 @@
 //! Inventory records and observations as output events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::analysis::{self, Policy, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
-use crate::mcp::inventory::{Handshakes, Server, Transport};
+use crate::mcp::inventory::{Handshakes, Inventory, Server, ServerId, Transport};
 use crate::mcp::methods::{self, Revision};
 use crate::net::Endpoint;
 use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
@@ -65,6 +65,24 @@ pub(super) fn message(
     })
 }
 
+/// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
+#[must_use]
+pub fn shown_servers<'a>(policy: &Policy, inventory: &'a Inventory) -> Vec<(ServerId, &'a Server)> {
+    let mut all = inventory.servers();
+    let origin = |server: &Server| (server.key.scheme, server.key.host.clone(), server.key.port);
+    let proven: BTreeSet<_> = all
+        .iter()
+        .filter(|(_, server)| server.is_mcp())
+        .map(|(_, server)| origin(server))
+        .collect();
+    all.retain(|(_, server)| {
+        server.is_mcp()
+            || ((server.is_hint() || policy.catalog.vendor(&server.key.host).is_some())
+                && !proven.contains(&origin(server)))
+    });
+    all
+}
+
 /// The event of a server.
 #[must_use]
 pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
@@ -94,7 +112,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
             .any(|transport| transport.tells_era() && *transport != Transport::Stateless);
     let eras = [(legacy, "legacy"), (stateless, "modern")];
     let auth = server.clients.values().flat_map(|client| client.auth.iter().cloned());
-    let auth: std::collections::BTreeSet<String> = auth.collect();
+    let auth: BTreeSet<String> = auth.collect();
     let [to_server, to_client] = &server.methods;
     ServerEvent {
         timestamp: server.first.time,
@@ -143,7 +161,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
 }
 
 fn handshakes(seen: &Handshakes) -> TlsInfo {
-    let texts = |set: &std::collections::BTreeSet<String>| set.iter().map(|v| shown(v)).collect();
+    let texts = |set: &BTreeSet<String>| set.iter().map(|v| shown(v)).collect();
     TlsInfo {
         flows: seen.flows,
         ech_flows: seen.ech_flows,

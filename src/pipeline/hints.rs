@@ -114,6 +114,11 @@ impl Default for Hints {
 }
 
 impl Hints {
+    /// There is another policy: what hosts are to it is looked up anew.
+    pub(super) fn forget_interests(&mut self) {
+        self.interests = Interests::default();
+    }
+
     /// Names that DNS gave for addresses.
     pub(super) const fn names(&self) -> &HostNames {
         &self.names

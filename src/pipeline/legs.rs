@@ -157,6 +157,11 @@ impl Legs {
         out.push(Admitted::Observation(seen));
     }
 
+    /// Time passes: what was held too long goes on.
+    pub(super) fn advance(&mut self, now: Timestamp, out: &mut Vec<Admitted>) {
+        self.let_go(Some(now), out);
+    }
+
     /// The end of the capture: nothing waits any longer.
     pub(super) fn finish(&mut self, out: &mut Vec<Admitted>) {
         self.let_go(None, out);

@@ -20,6 +20,7 @@ mod shard;
 mod stats;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod workers;
 
 use std::fmt;
@@ -27,7 +28,8 @@ use std::num::NonZero;
 
 pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
-pub use events::server as server_event;
+use analysis::{Listener, Tell};
+pub use events::{server as server_event, shown_servers};
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;
 pub use shard::{Limits as ShardLimits, SHARDS};
@@ -37,6 +39,7 @@ use crate::capture::{self, Input};
 use crate::decode::{self, Decoder};
 use crate::finding::{self, Finding, Findings};
 use crate::mcp::inventory::{self, Inventory};
+use crate::observation::Observation;
 use crate::secret::SecretHasher;
 use crate::sinks::event::{MessageEvent, StatsEvent};
 use read::{Names, Reader};
@@ -164,8 +167,11 @@ pub fn replay(
     analysis.finish(last);
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let (inventory, findings) = analysis.into_parts();
-    let stats =
-        stats::gather(&counters, &decoder, &shards, &inventory, &findings, &names, &troubles);
+    let mut decoding = stats::Decoding::default();
+    decoding.add(&decoder);
+    let shards = stats::ShardCounters::of(&shards);
+    let captures = stats::captures(&counters, &names, &troubles);
+    let stats = stats::gather(&counters, &decoding, &shards, &inventory, &findings, captures);
     let findings = Findings::finish(findings, &names);
     Ok(Outcome { inventory, findings, stats, troubles })
 }
@@ -187,15 +193,17 @@ fn take_in(
 fn telling(
     names: &Names,
     observer: &mut impl Observer,
-    work: impl FnOnce(&mut analysis::Tell<'_>),
+    work: impl FnOnce(&mut Tell<'_>),
 ) {
     if !observer.wants_messages() {
         return work(&mut None);
     }
-    let mut tell = |observation: &crate::observation::Observation, server: &inventory::Server| {
-        if let Some(event) = events::message(observation, server, names) {
-            observer.message(&event);
-        }
-    };
-    work(&mut Some(&mut tell));
+    let mut each =
+        |message: Option<&Observation>, _: inventory::ServerId, server: &inventory::Server| {
+            let event = message.and_then(|message| events::message(message, server, names));
+            if let Some(event) = event {
+                observer.message(&event);
+            }
+        };
+    work(&mut Some(Listener { messages: true, each: &mut each }));
 }

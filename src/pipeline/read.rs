@@ -57,6 +57,27 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Counts a packet, whatever comes of it.
+    pub(super) fn count(&mut self, packet: &Packet<'_>) {
+        self.packets += 1;
+        self.bytes += u64::from(packet.wire_len);
+        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+        if captured < packet.wire_len {
+            self.truncated_packets += 1;
+            self.truncated_bytes += u64::from(packet.wire_len - captured);
+        }
+        self.times = match self.times {
+            Some((first, last)) => Some((first.min(packet.time), last.max(packet.time))),
+            None => Some((packet.time, packet.time)),
+        };
+        match self.links.get_mut(&packet.link) {
+            Some(count) => *count += 1,
+            None => {
+                self.links.insert(packet.link, 1);
+            }
+        }
+    }
+
     /// Packets and bytes skipped for reasons of one class.
     #[must_use]
     pub(super) fn skipped_of(&self, class: Class) -> Skipped {
@@ -241,24 +262,8 @@ impl Reader {
 
     fn push(&mut self, packet: &Packet<'_>, out: &mut Vec<Caused>) {
         let Self { counters, decoder, workers, .. } = self;
-        counters.packets += 1;
-        counters.bytes += u64::from(packet.wire_len);
-        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
-        if captured < packet.wire_len {
-            counters.truncated_packets += 1;
-            counters.truncated_bytes += u64::from(packet.wire_len - captured);
-        }
+        counters.count(packet);
         self.last = At { packet: packet.index, time: packet.time };
-        counters.times = match counters.times {
-            Some((first, last)) => Some((first.min(packet.time), last.max(packet.time))),
-            None => Some((packet.time, packet.time)),
-        };
-        match counters.links.get_mut(&packet.link) {
-            Some(count) => *count += 1,
-            None => {
-                counters.links.insert(packet.link, 1);
-            }
-        }
         match decoder.push(packet) {
             Decoded::Segment(segment) => {
                 counters.segments += 1;

@@ -90,6 +90,11 @@ impl Capture {
         self.frames.len()
     }
 
+    /// Time and bytes of each packet.
+    pub(super) fn frames(&self) -> &[(i64, Vec<u8>)] {
+        &self.frames
+    }
+
     /// The packets from and to an index, all times moved by `shift` nanoseconds.
     pub(super) fn part(&self, packets: std::ops::Range<usize>, shift: i64) -> Self {
         let moved = |(time, frame): &(i64, Vec<u8>)| (time + shift, frame.clone());

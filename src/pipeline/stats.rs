@@ -4,36 +4,94 @@ use std::collections::BTreeMap;
 
 use super::read::{self, Names, Trouble};
 use super::shard::Shard;
-use crate::decode::{Class, Decoder};
+use crate::anomaly::Anomaly;
+use crate::decode::{Class, Decoder, Tunnel};
 use crate::finding::Findings;
 use crate::flow;
 use crate::mcp::inventory::Inventory;
 use crate::sinks::event::{CaptureFile, Coverage, StatsEvent};
 use crate::time::Timestamp;
 
+/// Counters of several shards.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ShardCounters {
+    flow: flow::Counters,
+    app: crate::app::Counters,
+    mcp: crate::mcp::TapCounters,
+}
+
+impl ShardCounters {
+    /// The sums over some shards.
+    #[must_use]
+    pub(super) fn of(shards: &[Shard]) -> Self {
+        let mut sum = Self::default();
+        for shard in shards {
+            sum.flow += shard.flow();
+            sum.app += shard.app();
+            sum.mcp += shard.mcp();
+        }
+        sum
+    }
+
+    /// Adds those of other shards.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.flow += &other.flow;
+        self.app += &other.app;
+        self.mcp += &other.mcp;
+    }
+}
+
+/// What decoders count, summed up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Decoding {
+    lost_fragments: u64,
+    anomalies: BTreeMap<Anomaly, u64>,
+    /// Headers of tunnels that were opened, by kind.
+    opened: BTreeMap<Tunnel, u64>,
+}
+
+impl Decoding {
+    /// Adds the counters of a decoder.
+    pub(super) fn add(&mut self, decoder: &Decoder) {
+        let counters = decoder.counters();
+        for (tunnel, opened) in decoder.opened().filter(|(_, opened)| *opened > 0) {
+            *self.opened.entry(tunnel).or_default() += opened;
+        }
+        self.lost_fragments += counters.datagrams_expired + counters.datagrams_evicted;
+        for (anomaly, count) in counters.anomalies() {
+            *self.anomalies.entry(anomaly).or_default() += count;
+        }
+    }
+}
+
+impl Decoding {
+    /// Adds those of other decoders.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.lost_fragments += other.lost_fragments;
+        for (anomaly, count) in &other.anomalies {
+            *self.anomalies.entry(*anomaly).or_default() += count;
+        }
+        for (tunnel, opened) in &other.opened {
+            *self.opened.entry(*tunnel).or_default() += opened;
+        }
+    }
+}
+
 /// Puts the counters of a run together.
 pub(super) fn gather(
     read: &read::Counters,
-    decoder: &Decoder,
-    shards: &[Shard],
+    decoding: &Decoding,
+    shards: &ShardCounters,
     inventory: &Inventory,
     findings: &Findings,
-    names: &Names,
-    troubles: &[Trouble],
+    captures: Vec<CaptureFile>,
 ) -> StatsEvent {
-    let mut flow = flow::Counters::default();
-    let mut app = crate::app::Counters::default();
-    let mut mcp = crate::mcp::TapCounters::default();
-    for shard in shards {
-        flow += shard.flow();
-        app += shard.app();
-        mcp += shard.mcp();
-    }
+    let ShardCounters { flow, app, mcp } = shards;
     let mut counters = BTreeMap::new();
     add(&mut counters, "capture", read_counters(read));
-    add(&mut counters, "flow", serialised(&flow));
-    add(&mut counters, "app", serialised(&app));
-    add(&mut counters, "mcp", serialised(&mcp));
+    add(&mut counters, "flow", serialised(flow));
+    add(&mut counters, "app", serialised(app));
+    add(&mut counters, "mcp", serialised(mcp));
     for (skip, skipped) in &read.skipped {
         let number = skip.number().map_or_else(String::new, |number| format!("-{number}"));
         counters.insert(format!("decode.skipped.{}{number}", skip.name()), skipped.packets);
@@ -41,28 +99,27 @@ pub(super) fn gather(
     for (link, packets) in &read.links {
         counters.insert(format!("decode.link_type.{}", link.0), *packets);
     }
-    for (tunnel, opened) in decoder.opened().filter(|(_, opened)| *opened > 0) {
-        counters.insert(format!("decode.opened.{}", tunnel.name()), opened);
+    for (tunnel, opened) in &decoding.opened {
+        counters.insert(format!("decode.opened.{}", tunnel.name()), *opened);
     }
-    let lost = decoder.counters();
-    let anomalies = lost.anomalies();
-    let anomalies = anomalies.iter().filter(|(_, count)| *count > 0);
+    let anomalies = decoding.anomalies.iter().filter(|(_, count)| **count > 0);
     let evictions = flow.evicted() + mcp.given_up + inventory.dropped();
     StatsEvent {
         timestamp: read.times.map_or(Timestamp::EPOCH, |(_, last)| last),
         sensor_version: env!("CARGO_PKG_VERSION").to_owned(),
-        captures: captures(read, names, troubles),
+        captures,
         coverage: coverage(
             read,
-            &flow,
-            &app,
+            flow,
+            app,
             mcp.undecodable_bytes,
-            lost.datagrams_expired + lost.datagrams_evicted,
+            decoding.lost_fragments,
             evictions,
             findings.dropped(),
         ),
         counters,
         anomalies: anomalies.map(|(anomaly, count)| (anomaly.to_string(), *count)).collect(),
+        live: None,
     }
 }
 
@@ -104,7 +161,12 @@ fn coverage(
     }
 }
 
-fn captures(read: &read::Counters, names: &Names, troubles: &[Trouble]) -> Vec<CaptureFile> {
+/// The files that were read.
+pub(super) fn captures(
+    read: &read::Counters,
+    names: &Names,
+    troubles: &[Trouble],
+) -> Vec<CaptureFile> {
     let stopped = |file: &str| {
         troubles.iter().find_map(|trouble| match trouble {
             Trouble::Damaged { input, damage } if input == file => Some(damage.to_string()),

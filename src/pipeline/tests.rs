@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use crate::verdict::Approvals;
 
 /// A rule on servers that asks for one thing.
-fn rule(id: &str, when: &str) -> Source {
+pub(super) fn rule(id: &str, when: &str) -> Source {
     let text = format!(
         "schema: shadowtap/rule@1\nid: {id}\nrev: 1\ntitle: Test\nstatus: experimental\nlane: alert\n\
          severity: low\nconfidence: 50\nwhy: test\nrefs: [https://example.com]\non: server\n\
@@ -23,7 +23,7 @@ fn rule(id: &str, when: &str) -> Source {
     Source { name: format!("{id}.yaml"), text }
 }
 
-fn policy(sources: &[Source], approvals: &str) -> Policy {
+pub(super) fn policy(sources: &[Source], approvals: &str) -> Policy {
     let (rules, _) = rules::compile(sources, &rules::Limits::default())
         .unwrap_or_else(|report| panic!("{report}"));
     let approvals = match approvals {

@@ -23,7 +23,7 @@ const ROUNDS_AHEAD: usize = 3;
 
 /// One step of a batch.
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     /// A segment for one of the thread's shards; its payload lies in the batch's bytes.
     Segment { shard: usize, header: SegmentHeader, start: usize, end: usize },
     /// A UDP datagram, likewise.
@@ -34,15 +34,15 @@ enum Work {
 
 /// Segments of one round for one thread.
 #[derive(Debug, Default)]
-struct Batch {
-    work: Vec<Work>,
-    bytes: Vec<u8>,
+pub(super) struct Batch {
+    pub(super) work: Vec<Work>,
+    pub(super) bytes: Vec<u8>,
     /// Close all flows after the segments.
-    finish: bool,
+    pub(super) finish: bool,
 }
 
 impl Batch {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.work.clear();
         self.bytes.clear();
         self.finish = false;
@@ -94,7 +94,7 @@ pub(super) struct Workers {
 }
 
 /// What a thread does with a batch.
-type Process = fn(&mut [Shard], &Batch) -> Vec<Caused>;
+pub(super) type Process = fn(&mut [Shard], &Batch) -> Vec<Caused>;
 
 impl Workers {
     /// Shards on `threads` threads; 1 means on the caller's.
@@ -115,20 +115,12 @@ impl Workers {
         threads: usize,
         process: Process,
     ) -> std::io::Result<Self> {
-        let shards = (0_u8..).take(SHARDS);
-        let shards = shards.map(|number| Shard::new(number, limits, hasher.clone()));
-        let count = threads.clamp(1, SHARDS);
+        let mut spread = spread(limits, hasher, threads);
         let (mut inline, mut workers) = (Vec::new(), Vec::new());
-        if count == 1 {
-            inline.extend(shards);
+        if spread.len() == 1 {
+            inline.extend(spread.pop().into_iter().flatten());
         } else {
-            let mut own: Vec<_> = (0..count).map(|_| Vec::new()).collect();
-            for (number, shard) in shards.enumerate() {
-                if let Some(own) = own.get_mut(number % count) {
-                    own.push(shard);
-                }
-            }
-            for (number, own) in own.into_iter().enumerate() {
+            for (number, own) in spread.into_iter().enumerate() {
                 workers.push(Worker::spawn(own, number, process)?);
             }
         }
@@ -303,7 +295,20 @@ impl Worker {
     }
 }
 
-fn process(shards: &mut [Shard], batch: &Batch) -> Vec<Caused> {
+/// All shards, dealt out to so many threads: shard `n` is number `n / threads` of thread
+/// `n % threads`.
+pub(super) fn spread(limits: &Limits, hasher: &SecretHasher, threads: usize) -> Vec<Vec<Shard>> {
+    let count = threads.clamp(1, SHARDS);
+    let mut own: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+    for (number, at) in (0_u8..).zip(0..SHARDS) {
+        if let Some(own) = own.get_mut(at % count) {
+            own.push(Shard::new(number, limits, hasher.clone()));
+        }
+    }
+    own
+}
+
+pub(super) fn process(shards: &mut [Shard], batch: &Batch) -> Vec<Caused> {
     let mut caused = Vec::new();
     for work in &batch.work {
         match work {

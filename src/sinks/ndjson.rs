@@ -50,25 +50,36 @@ pub enum Existing {
     /// Take their place: a replay of the same capture gives the same lines. A finished file stays
     /// until its successor is complete; what a crash left half done is removed at once.
     Replace,
-    /// Go on with the next free number, as a service does.
+    /// Go on with the number after the highest there is, as a service does.
     Continue,
 }
 
 /// Lines into `DIR/STEM.ndjson`, then `DIR/STEM.1.ndjson`, `DIR/STEM.2.ndjson` and so on.
 ///
 /// A file is written as `….ndjson.partial` and gets its name when it is full or finished, after
-/// its bytes are on the disk: a reader that takes only `*.ndjson` never sees half a file. Dropping it without [`finish`](Self::finish) leaves the partial file, as a
-/// crash does. A file passes `max_bytes` by less than one line.
+/// its bytes are on the disk: a reader that takes only `*.ndjson` never sees half a file.
+/// Dropping it without [`finish`](Self::finish) leaves the partial file, as a crash does. A file
+/// passes `max_bytes` by less than one line.
 #[derive(Debug)]
 pub struct RotatingFile {
     directory: PathBuf,
     stem: String,
     max_bytes: u64,
+    /// Bytes of all files together, where there is a bound.
+    keep_bytes: Option<u64>,
     existing: Existing,
     number: u32,
     current: Option<Current>,
     /// Files that got their names; not kept when continuing, which has no end.
     finished: Vec<PathBuf>,
+}
+
+/// A file of this stem.
+#[derive(Debug)]
+struct Present {
+    number: u32,
+    path: PathBuf,
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -100,13 +111,90 @@ impl RotatingFile {
             directory: directory.to_owned(),
             stem: stem.to_owned(),
             max_bytes: max_bytes.max(1),
+            keep_bytes: None,
             existing,
             number: 0,
             current: None,
             finished: Vec::new(),
         };
+        if existing == Existing::Continue {
+            let numbers = files.present().into_iter().map(|file| file.number);
+            files.number = numbers.max().map_or(0, |last| last.saturating_add(1));
+        }
         files.current = Some(files.open()?);
         Ok(files)
+    }
+
+    /// Bounds the bytes of all files of this stem, those of earlier runs and of crashes included:
+    /// each time a file is finished, the oldest go until the rest has room, one full file more
+    /// included. The one being written is never removed.
+    #[must_use]
+    pub const fn keeping(mut self, bytes: u64) -> Self {
+        self.keep_bytes = Some(bytes);
+        self
+    }
+
+    /// All files of this stem, finished or not.
+    fn present(&self) -> Vec<Present> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let present = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(".partial").unwrap_or(&name);
+            let number = name.strip_prefix(&self.stem)?.strip_suffix(".ndjson")?;
+            let number = match number {
+                "" => 0,
+                _ => number.strip_prefix('.')?.parse().ok()?,
+            };
+            Some(Present { number, path: entry.path(), bytes: entry.metadata().ok()?.len() })
+        });
+        present.collect()
+    }
+
+    /// Removes the oldest files beyond the bound.
+    fn make_room(&self) -> Result<(), FileError> {
+        let Some(keep) = self.keep_bytes else { return Ok(()) };
+        let mut present = self.present();
+        present.sort_by_key(|file| file.number);
+        let mut total = present.iter().map(|file| file.bytes).sum::<u64>() + self.max_bytes;
+        for file in present {
+            if total <= keep {
+                break;
+            }
+            total = total.saturating_sub(file.bytes);
+            match fs::remove_file(&file.path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    let hint = "its place is needed for newer lines";
+                    return Err(FileError { what: "remove", path: file.path, hint, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the lines so far to the system, so that whoever follows the file sees them.
+    ///
+    /// # Errors
+    /// When they cannot be written. The sink is not usable afterwards.
+    pub fn flush(&mut self) -> Result<(), FileError> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        current.file.flush().map_err(|source| FileError {
+            what: "write",
+            path: current.partial.clone(),
+            hint: "check the space on the disk",
+            source,
+        })
+    }
+
+    /// Finishes the file if there is anything in it; the next line begins another.
+    ///
+    /// # Errors
+    /// When it cannot be finished. The sink is not usable afterwards.
+    pub fn rotate(&mut self) -> Result<(), FileError> {
+        match &self.current {
+            Some(current) if current.bytes > 0 => self.finish_current(),
+            _ => Ok(()),
+        }
     }
 
     fn path(&self, number: u32) -> PathBuf {
@@ -119,10 +207,10 @@ impl RotatingFile {
 
     /// Opens the first file from `number` on whose name is free, finished or not.
     fn open(&mut self) -> Result<Current, FileError> {
-        while self.number < MAX_FILES {
+        while self.number < MAX_FILES || self.existing == Existing::Continue {
             let done = self.path(self.number);
             let partial = partial_of(&done);
-            self.number += 1;
+            self.number = self.number.saturating_add(1);
             match self.existing {
                 Existing::Continue if done.exists() => continue,
                 Existing::Continue => {}
@@ -185,7 +273,7 @@ impl RotatingFile {
         if self.existing == Existing::Replace {
             self.finished.push(done);
         }
-        Ok(())
+        self.make_room()
     }
 
     /// Finishes the last file; an empty one too, so that "no findings" is a file and not a doubt.
@@ -286,6 +374,37 @@ mod tests {
         assert_eq!(names(at), want);
         assert_eq!(fs::read_to_string(at.join("events.ndjson")).unwrap(), "old");
         assert_eq!(fs::read_to_string(at.join("events.1.ndjson.partial")).unwrap(), "crashed");
+    }
+
+    #[test]
+    fn the_numbers_go_on_after_the_highest_and_the_oldest_files_make_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        for name in
+            ["events.7.ndjson", "events.9.ndjson.partial", "other.ndjson", "events.x.ndjson"]
+        {
+            fs::write(at.join(name), "old").unwrap();
+        }
+        let mut line = Vec::new();
+        write_event(&mut line, &Event::Stats(&StatsEvent::default())).unwrap();
+        let keep = line.len() as u64 * 3;
+        let files = RotatingFile::create(at, "events", 1, Existing::Continue).unwrap();
+        let mut files = files.keeping(keep);
+        write_lines(&mut files, 5);
+        files.rotate().unwrap();
+        files.rotate().unwrap();
+        let want = ["events.13.ndjson", "events.14.ndjson", "events.x.ndjson", "other.ndjson"];
+        assert_eq!(names(at), want);
+    }
+
+    #[test]
+    fn lines_can_be_followed_before_the_file_is_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        let mut files = RotatingFile::create(at, "events", 1 << 20, Existing::Continue).unwrap();
+        write_lines(&mut files, 1);
+        files.flush().unwrap();
+        assert!(fs::read_to_string(at.join("events.ndjson.partial")).unwrap().ends_with('\n'));
     }
 
     #[test]

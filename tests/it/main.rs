@@ -17,5 +17,6 @@
 mod captures;
 mod cli;
 mod layering;
+mod live;
 mod probes;
 mod run;

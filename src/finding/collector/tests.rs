@@ -2,7 +2,7 @@ use super::super::{MASK, PacketRef};
 use super::*;
 use crate::rules::{Lane, Status};
 
-struct TwoFiles;
+pub(super) struct TwoFiles;
 
 impl PacketNames for TwoFiles {
     fn name(&self, packet: u64) -> Option<PacketRef> {
@@ -27,7 +27,7 @@ fn rule(id: &str) -> Arc<RuleInfo> {
     })
 }
 
-fn draft(packet: u64, seconds: i64) -> Draft {
+pub(super) fn draft(packet: u64, seconds: i64) -> Draft {
     let client = Endpoint::new("10.0.0.1".parse().unwrap(), 40_000);
     let server = Endpoint::new("192.0.2.1".parse().unwrap(), 8000);
     Draft {

@@ -177,6 +177,11 @@ impl Inventory {
         }
     }
 
+    /// Time passes without observations: judges what was kept back for long enough.
+    pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Resolved>) {
+        self.release(now, out);
+    }
+
     /// The capture is over: judges what still waits.
     pub fn finish(&mut self, at: At, out: &mut Vec<Resolved>) {
         while let Some(stalest) = self.open.stalest() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Address, Packet, ServerKey};
 use crate::decode::TunnelLayer;
 use crate::exchange::Visibility;
-use crate::finding::{Finding, FlowTuple, PacketRef, community_id};
+use crate::finding::{Finding, FlowTuple, News, PacketRef, community_id};
 use crate::mcp::Evidence;
 use crate::rules::{Lane, Severity, Status};
 use crate::time::Timestamp;
@@ -75,6 +75,10 @@ pub struct FindingDetails {
     pub start: Timestamp,
     /// Last hit.
     pub end: Timestamp,
+    /// Why a live run tells it now: `began`, `rose` (it got worse) or `closed` (it will not change
+    /// any more). The last line of an id counts. A replay tells each finding once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<News>,
 }
 
 /// ECS `rule`.
@@ -147,6 +151,16 @@ impl From<&TunnelLayer> for TunnelRef {
     }
 }
 
+impl FindingEvent {
+    /// The event of a finding in a live run.
+    #[must_use]
+    pub fn live(finding: &Finding, news: News) -> Self {
+        let mut event = Self::from(finding);
+        event.event.state = Some(news);
+        event
+    }
+}
+
 impl From<&FlowTuple> for FlowRef {
     fn from(flow: &FlowTuple) -> Self {
         Self {
@@ -191,6 +205,7 @@ impl From<&Finding> for FindingEvent {
                 count: finding.count,
                 start: finding.first_seen,
                 end: finding.last_seen,
+                state: None,
             },
             rule: RuleRef {
                 id: rule.id.clone(),

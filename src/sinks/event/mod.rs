@@ -15,7 +15,7 @@ pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,
     ServerEvent, ServerInfo, TlsInfo,
 };
-pub use stats::{CaptureFile, Coverage, StatsEvent};
+pub use stats::{CaptureFile, Coverage, Grown, InterfaceStats, LiveStats, ShedStats, StatsEvent};
 
 use std::net::IpAddr;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::capture::live::LinkState;
 use crate::time::Timestamp;
 
 /// Statistics of a run.
@@ -22,6 +23,85 @@ pub struct StatsEvent {
     pub counters: BTreeMap<String, u64>,
     /// Oddities by `layer/kind`.
     pub anomalies: BTreeMap<String, u64>,
+    /// What only a live run has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveStats>,
+}
+
+/// A count, over the whole run and since the last statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Grown {
+    /// Since the run began.
+    pub total: u64,
+    /// Since the last statistics of the same kind.
+    pub interval: u64,
+}
+
+/// Statistics of a run on interfaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LiveStats {
+    /// Seconds since the run began.
+    pub uptime_seconds: u64,
+    /// Milliseconds since the last statistics.
+    pub interval_millis: u64,
+    /// The interfaces, in the order of the command line.
+    pub interfaces: Vec<InterfaceStats>,
+    /// What the sensor chose not to look at because it was too slow.
+    pub shed: ShedStats,
+    /// Batches of segments that wait for workers.
+    pub queued_batches: u64,
+    /// So many find room.
+    pub queue_capacity: u64,
+    /// Observations judged out of order, because a worker was far behind.
+    pub out_of_order: Grown,
+    /// Events that no output could take, a full disk for example.
+    pub lost_events: Grown,
+    /// Rules, approvals and catalog were taken over anew.
+    pub reloads: u64,
+    /// They had problems, and those before stayed in force.
+    pub failed_reloads: u64,
+}
+
+/// One interface. Every packet is in `packets`, or in one of the counts of losses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InterfaceStats {
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `gone`.
+    pub state: LinkState,
+    /// Packets read.
+    pub packets: Grown,
+    /// Their bytes on the wire.
+    pub bytes: Grown,
+    /// Packets that libpcap received, dropped ones included.
+    pub received: Grown,
+    /// Packets that found no room in the kernel's ring.
+    pub dropped: Grown,
+    /// Packets that the interface dropped, as libpcap tells.
+    pub if_dropped: Grown,
+    /// The kernel's `rx_dropped`.
+    pub rx_dropped: Grown,
+    /// The kernel's `rx_missed_errors`.
+    pub rx_missed: Grown,
+    /// Times at which the interface could not be read any more and was opened again.
+    pub outages: u64,
+    /// Seconds of those, together.
+    pub outage_seconds: u64,
+}
+
+/// What was shed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShedStats {
+    /// Sixteenths of all flows that are being shed, by the worker that sheds most: 0 to 16.
+    pub sixteenths: u8,
+    /// TCP connections whose beginning was shed.
+    pub flows: Grown,
+    /// Packets.
+    pub packets: Grown,
+    /// Their bytes of payload.
+    pub bytes: Grown,
+    /// Packets dropped although their flow is never shed: not even those found room.
+    pub overflow_packets: Grown,
 }
 
 /// One capture file.
