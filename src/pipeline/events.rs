@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::analysis::{self, Policy, shown_key};
+use super::analysis::Policy;
+use super::contacts::{judge, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Handshakes, Server, Transport};
@@ -78,7 +79,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
     let first = endpoints.iter().next().copied();
     let approval = first.and_then(|endpoint: Endpoint| {
         let (ip, _) = server.clients.first_key_value()?;
-        analysis::judge(policy, server, *ip, endpoint.ip, server.last).approval
+        judge(policy, server, *ip, endpoint.ip, server.last).approval
     });
     let stateless = server.transports.contains(&Transport::Stateless);
     let legacy = server.transports.iter().any(|transport| *transport != Transport::Stateless);
@@ -175,7 +176,7 @@ fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
     let address = server.endpoints.first().or_else(|| server.contacted.first()).copied();
     let address = address.unwrap_or(Endpoint::UNKNOWN).ip;
     let client = |(ip, client): (&std::net::IpAddr, &crate::mcp::inventory::Client)| {
-        let judgement = analysis::judge(policy, server, *ip, address, client.last);
+        let judgement = judge(policy, server, *ip, address, client.last);
         Client {
             ip: *ip,
             software: client.software.iter().map(software).collect(),

@@ -7,11 +7,13 @@
 //! ```
 
 mod analysis;
+mod contacts;
 mod events;
 mod hints;
 mod host_names;
 mod interest;
 mod legs;
+mod place;
 mod read;
 mod recognise;
 #[cfg(test)]
@@ -25,8 +27,8 @@ mod workers;
 use std::fmt;
 use std::num::NonZero;
 
-pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
+pub(crate) use contacts::shown_key;
 pub use events::server as server_event;
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;

@@ -1,7 +1,8 @@
 //! Inline tests of rules run through the real recognition: synthetic exchanges enter at the seam
 //! where packets, logs and the portal do.
 
-use super::analysis::{Contacts, Policy, with_subject};
+use super::analysis::Policy;
+use super::contacts::{Contacts, with_subject};
 use super::hints::{Handshake, Hints};
 use crate::exchange::{
     Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
