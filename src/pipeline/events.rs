@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::analysis::{self, Policy, shown_key};
+use super::analysis::Policy;
+use super::contacts::{judge, shown_key};
 use crate::finding::{PacketNames, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Handshakes, Inventory, Server, ServerId, Transport};
@@ -96,7 +97,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerEvent {
     let first = endpoints.iter().next().copied();
     let approval = first.and_then(|endpoint: Endpoint| {
         let (ip, _) = server.clients.first_key_value()?;
-        analysis::judge(policy, server, *ip, endpoint.ip, server.last).approval
+        judge(policy, server, *ip, endpoint.ip, server.last).approval
     });
     // WebSocket and bare lines are of either era: there the revision tells.
     let untold = server.transports.iter().any(|transport| !transport.tells_era());
@@ -203,7 +204,7 @@ fn clients(policy: &Policy, server: &Server) -> Vec<Client> {
     let address = server.endpoints.first().or_else(|| server.contacted.first()).copied();
     let address = address.unwrap_or(Endpoint::UNKNOWN).ip;
     let client = |(ip, client): (&std::net::IpAddr, &crate::mcp::inventory::Client)| {
-        let judgement = analysis::judge(policy, server, *ip, address, client.last);
+        let judgement = judge(policy, server, *ip, address, client.last);
         Client {
             ip: *ip,
             software: client.software.iter().map(software).collect(),

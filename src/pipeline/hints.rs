@@ -16,7 +16,7 @@ use super::interest::{Interest, Interests};
 use crate::exchange::{DnsMessage, Ech, Scheme, TlsAnswer, TlsHello};
 use crate::flow::At;
 use crate::mcp::inventory::ServerKey;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Scope};
 use crate::rules::{Encrypted, HostFrom, LookUp, Standing};
 use crate::time::Timestamp;
 use crate::verdict::HostUse;
@@ -37,6 +37,7 @@ struct Waiting {
     at: At,
     client: Endpoint,
     server: Endpoint,
+    scope: Scope,
     tunnel: Option<String>,
     hello: Option<Arc<TlsHello>>,
     answer: Option<Arc<TlsAnswer>>,
@@ -47,6 +48,8 @@ struct Waiting {
 pub(super) struct Judged {
     /// The packet of the ClientHello.
     pub(super) at: At,
+    /// VLANs and tunnels around the flow.
+    pub(super) scope: Scope,
     /// What rules see of it.
     pub(super) tls: Encrypted,
     /// Whether the host is worth a record in the inventory.
@@ -60,6 +63,7 @@ pub(super) struct Handshake {
     pub(super) at: At,
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
+    pub(super) scope: Scope,
     pub(super) tunnel: Option<String>,
     pub(super) hello: Option<Arc<TlsHello>>,
     pub(super) answer: Option<Arc<TlsAnswer>>,
@@ -127,7 +131,7 @@ impl Hints {
     /// Takes in a step of a handshake. Answers with the proxy's leg when this or an earlier flow
     /// turns out to be one.
     pub(super) fn handshake(&mut self, step: Handshake) -> Option<Relayed> {
-        let Handshake { flow, at, client, server, tunnel, hello, answer } = step;
+        let Handshake { flow, at, client, server, scope, tunnel, hello, answer } = step;
         if let Some(waiting) = self.waiting.get_mut(&flow) {
             waiting.hello = waiting.hello.take().or(hello);
             waiting.answer = waiting.answer.take().or(answer);
@@ -145,7 +149,7 @@ impl Hints {
                 }
             }
         }
-        let waiting = Waiting { at, client, server, tunnel, hello, answer };
+        let waiting = Waiting { at, client, server, scope, tunnel, hello, answer };
         self.waiting.insert(flow, waiting);
         self.turns.push_back((at.time, flow));
         relayed
@@ -223,7 +227,7 @@ impl Hints {
     }
 
     fn judge(&mut self, policy: &Policy, waiting: Waiting) -> Judged {
-        let Waiting { at, client, server, tunnel, hello, answer } = waiting;
+        let Waiting { at, client, server, scope, tunnel, hello, answer } = waiting;
         let authority = tunnel.as_deref().map(split_authority);
         let port = authority.and_then(|(_, port)| port).unwrap_or(server.port);
         // The address is the proxy's when there is a tunnel.
@@ -267,7 +271,7 @@ impl Hints {
             dns_names,
             standing,
         };
-        Judged { at, tls, is_hint: interest.is_any() }
+        Judged { at, scope, tls, is_hint: interest.is_any() }
     }
 
     fn interest(

@@ -7,11 +7,13 @@
 //! ```
 
 mod analysis;
+mod contacts;
 mod events;
 mod hints;
 mod host_names;
 mod interest;
 mod legs;
+mod place;
 mod read;
 mod recognise;
 #[cfg(test)]
@@ -26,9 +28,9 @@ mod workers;
 use std::fmt;
 use std::num::NonZero;
 
-pub(crate) use analysis::shown_key;
 pub use analysis::{Analysis, Policy};
 use analysis::{Listener, Tell};
+pub(crate) use contacts::shown_key;
 pub use events::{server as server_event, shown_servers};
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;
@@ -190,11 +192,7 @@ fn take_in(
 }
 
 /// Lets `work` tell of the messages that it takes in, if the observer wants to know.
-fn telling(
-    names: &Names,
-    observer: &mut impl Observer,
-    work: impl FnOnce(&mut Tell<'_>),
-) {
+fn telling(names: &Names, observer: &mut impl Observer, work: impl FnOnce(&mut Tell<'_>)) {
     if !observer.wants_messages() {
         return work(&mut None);
     }

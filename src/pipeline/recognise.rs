@@ -1,7 +1,8 @@
 //! Inline tests of rules run through the real recognition: synthetic exchanges enter at the seam
 //! where packets, logs and the portal do.
 
-use super::analysis::{Contacts, Policy, with_subject};
+use super::analysis::Policy;
+use super::contacts::{Contacts, with_subject};
 use super::hints::{Handshake, Hints};
 use crate::exchange::{
     Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
@@ -89,6 +90,7 @@ fn names(
             at: at(number),
             client,
             server,
+            scope: crate::net::Scope::default(),
             tunnel: exchange.tunnel.clone(),
             hello: hello.as_ref().map(|hello| hello.hello().into()),
             answer: answer.as_ref().map(|answer| answer.answer().into()),

@@ -280,7 +280,16 @@ fn at_the_bound_the_oldest_handshake_is_judged_early() {
         let hello = Some(Arc::new(TlsHello { random, ..named("a.test") }));
         let (client, server) = (end("10.0.0.1:1"), end("203.0.113.7:443"));
         let (tunnel, answer) = (None, None);
-        hints.handshake(Handshake { flow, at: at(0), client, server, tunnel, hello, answer });
+        hints.handshake(Handshake {
+            flow,
+            at: at(0),
+            client,
+            server,
+            scope: crate::net::Scope::default(),
+            tunnel,
+            hello,
+            answer,
+        });
     }
     assert!(hints.next(&policy, at(0).time, false).is_some());
     assert!(hints.next(&policy, at(0).time, false).is_none());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::shard::Caused;
 use super::super::stats::ShardCounters;
-use super::super::{Analysis, Listener, Tell, Error, Policy, WorkerPanicked, events};
+use super::super::{Analysis, Error, Listener, Policy, Tell, WorkerPanicked, events};
 use super::clock::Moment;
 use super::crew::Crew;
 use super::names::InterfaceNames;

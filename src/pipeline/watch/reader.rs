@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::super::stats::Decoding;
 use super::super::read;
+use super::super::stats::Decoding;
 use super::super::workers::Work;
 use super::clock::Moment;
 use super::lanes::{Lanes, Shed, Tuple, WorkerGone, is_opening};

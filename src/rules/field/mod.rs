@@ -4,6 +4,7 @@
 //! an exchange at which it is known, and the text that editors and `rules explain` show.
 
 mod catalogue;
+mod names;
 mod read;
 
 use std::fmt;
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use catalogue::Key;
 pub use catalogue::{CATALOGUE, Spec};
+pub(crate) use names::tls_version_name;
 pub use read::Value;
 pub(super) use read::evidence_name;
-pub(crate) use read::tls_version_name;
 
 /// What a rule is evaluated on.
 #[derive(

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use super::super::event::tests::{at, sample_finding, sample_server};
-use super::super::event::{ApprovalRef, CaptureFile, Period};
+use super::super::event::{ApprovalRef, CaptureFile, Period, TlsInfo};
 use super::*;
 use crate::decode::{Tunnel, TunnelLayer, TunnelPath};
+use crate::exchange::Visibility;
 use crate::mcp::Evidence;
 use crate::rules::RuleInfo;
 
@@ -32,7 +33,22 @@ fn servers() -> Vec<ServerEvent> {
     hint.evidence = Evidence::Hint;
     hint.verdict = Verdict::Undetermined;
     hint.server.key = "https://mcp.elsewhere.example:443/".into();
-    vec![approved, sample_server(), hint]
+    let mut encrypted = hint.clone();
+    encrypted.server.key = "https://mcp.asana.com:443".into();
+    encrypted.server.catalogued = Some("Asana".into());
+    encrypted.visibility = Visibility::Tls;
+    encrypted.tls = Some(TlsInfo { flows: 3, ..TlsInfo::default() });
+    let mut quiet = encrypted.clone();
+    quiet.server.key = "https://mcp.notion.com:443".into();
+    quiet.server.catalogued = None;
+    quiet.verdict = Verdict::Approved;
+    quiet.tls = Some(TlsInfo { flows: 1, ..TlsInfo::default() });
+    let mut proxied = sample_server();
+    proxied.server.key = "http://192.0.2.7:8000/mcp".into();
+    proxied.server.names = vec!["files.example".into()];
+    proxied.server.via_proxy = true;
+    proxied.server.proxies = vec!["10.0.0.8".parse().unwrap()];
+    vec![approved, sample_server(), hint, encrypted, quiet, proxied]
 }
 
 fn findings() -> Vec<Finding> {
@@ -77,12 +93,22 @@ fn stats() -> StatsEvent {
 }
 
 const GOLDEN: &str = "\
-2 MCP servers, 1 not approved; 4 findings (1 high, 1 medium, 2 info); 1 hint
+3 MCP servers, 2 not approved; 4 findings (1 high, 1 medium, 2 info); 3 hints
 
 ✗ NOT APPROVED  http://mcp.example:8000/mcp
     approval  no approval covers this server
     what      tracker 1.2, MCP 2025-06-18, Streamable HTTP
     where     192.0.2.1:8000, [2001:db8::1]:8000
+    who       10.0.0.1 (agent 0.9)
+    called    search ×2, delete ×1
+    auth      none
+    evidence  MCP requests and their answers were read
+    seen      2026-11-22 08:00:00 to 08:01:00 UTC
+
+✗ NOT APPROVED  http://192.0.2.7:8000/mcp
+    approval  no approval covers this server
+    what      tracker 1.2, MCP 2025-06-18, Streamable HTTP
+    where     192.0.2.1:8000, [2001:db8::1]:8000, by DNS files.example, through the proxy 10.0.0.8
     who       10.0.0.1 (agent 0.9)
     called    search ×2, delete ×1
     auth      none
@@ -101,6 +127,8 @@ const GOLDEN: &str = "\
 
 Hints, not proven
   ? https://mcp.elsewhere.example:443/: only a name, a path or an attempt, from 10.0.0.1
+  ? https://mcp.asana.com:443 (Asana): 3 encrypted flows to a host of that name, from 10.0.0.1
+  ? https://mcp.notion.com:443: 1 encrypted flow to a host of that name, approved, from 10.0.0.1
 
 Findings
   HIGH      SMCP-1001 Unapproved \"server\"
@@ -185,6 +213,7 @@ fn nothing_from_the_network_reaches_the_terminal_raw() {
     server.transports = vec![evil.into()];
     server.reason = evil.into();
     server.auth = vec![evil.into()];
+    server.server.names = vec![evil.into()];
     server.tools_called.insert(evil.into(), 9);
     server.clients[0].software.clear();
     server.clients[0].user_agents = vec![evil.into()];

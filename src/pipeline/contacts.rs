@@ -1,0 +1,253 @@
+//! What the inventory and the approvals say of one client's use of one server, and the subjects
+//! for rules that come of it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::analysis::Policy;
+use super::place::Place;
+use crate::finding;
+use crate::flow::At;
+use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId, ServerKey};
+use crate::mcp::{Contact, Evidence};
+use crate::observation::RequestInfo;
+use crate::rules::catalog::is_named_for_mcp;
+use crate::rules::{MessageFacts, Subject};
+use crate::verdict::{HostUse, Judgement, KeyParts, Use, Verdict};
+
+/// Gives the subject of something resolved to `with`, if rules may be asked about it.
+pub(super) fn with_subject(
+    policy: &Policy,
+    inventory: &Inventory,
+    contacts: &mut Contacts,
+    resolved: &Resolved,
+    with: impl FnOnce(&Subject<'_>, &Place<'_>),
+) {
+    match resolved {
+        Resolved::Message {
+            server,
+            request,
+            direction,
+            channel,
+            message,
+            reply,
+            disagreements,
+            ambiguous,
+            at,
+        } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            let facts = MessageFacts {
+                direction: *direction,
+                channel: *channel,
+                message,
+                reply: *reply,
+                disagreements,
+                ambiguous: *ambiguous,
+            };
+            let subject = Subject::message(request, facts, contact.evidence);
+            let place = Place::of(request, *at, contact);
+            with(&subject.with_contact(contact, methods), &place);
+        }
+        Resolved::Exchange { server, request, response, at } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
+            let place = Place::of(request, *at, contact);
+            with(&subject.with_contact(contact, methods), &place);
+        }
+        Resolved::SseEndpoint { server, request, response, path, at } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
+            let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
+            with(&subject, &Place::of(request, *at, contact));
+        }
+        Resolved::Contact { server, request, occasion, at } => {
+            let Some(Known { contact, methods, .. }) =
+                contacts.get(policy, inventory, *server, request, *at)
+            else {
+                return;
+            };
+            let refused = *occasion == Occasion::Refused;
+            if refused && contact.evidence >= Evidence::Parsed {
+                return; // It is an MCP server: turning a request down is its right.
+            }
+            let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
+            let contact = attempt.as_ref().unwrap_or(contact);
+            let place = Place::of(request, *at, contact);
+            with(&Subject::server(contact, methods), &place);
+        }
+    }
+}
+/// Contacts kept between subjects at most; then all are made anew.
+const MAX_CONTACTS: usize = 8_192;
+
+/// Contacts as they were last made: most subjects are about a client and a server of which
+/// nothing new has been learnt since.
+#[derive(Debug, Default)]
+pub(super) struct Contacts {
+    known: HashMap<(ServerId, IpAddr), Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    contact: Contact,
+    /// Methods that clients have sent to the server.
+    methods: Vec<String>,
+}
+
+/// Everything a contact is made of only ever grows: sizes tell whether it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    evidence: Evidence,
+    address: IpAddr,
+    /// Days since the epoch: approvals expire.
+    day: i64,
+    sizes: [usize; 4],
+    path_len: usize,
+    unauthenticated_result: bool,
+    via_proxy: bool,
+    proxy: Option<IpAddr>,
+}
+
+impl Stamp {
+    fn of(server: &Server, request: &RequestInfo, at: At) -> Self {
+        let (client, address) = (request.client.ip, request.server.ip);
+        let proxy = proxy_of(request);
+        let known = server.clients.get(&client);
+        let methods = server.methods.first().map_or(0, std::collections::BTreeMap::len);
+        Self {
+            evidence: server.evidence,
+            address,
+            day: at.time.as_nanos().div_euclid(86_400_000_000_000),
+            sizes: [
+                methods,
+                server.versions.len(),
+                known.map_or(0, |client| client.auth.len()),
+                known.map_or(0, |client| client.tools_called.len()),
+            ],
+            path_len: server.key.path.len() + (server.aliases.len() << 16),
+            unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
+            via_proxy: server.via_proxy,
+            proxy,
+        }
+    }
+}
+
+/// The explicit proxy that a request came through, on either of its legs.
+fn proxy_of(request: &RequestInfo) -> Option<IpAddr> {
+    request.via.map(|via| via.ip).or_else(|| request.via_proxy.then_some(request.server.ip))
+}
+impl Contacts {
+    fn get(
+        &mut self,
+        policy: &Policy,
+        inventory: &Inventory,
+        id: ServerId,
+        request: &RequestInfo,
+        at: At,
+    ) -> Option<&Known> {
+        let server = inventory.server(id)?;
+        let client = request.client.ip;
+        let stamp = Stamp::of(server, request, at);
+        if self.known.len() >= MAX_CONTACTS && !self.known.contains_key(&(id, client)) {
+            self.known.clear();
+        }
+        let make = || {
+            let methods = server.methods.first();
+            Known {
+                stamp,
+                contact: contact(policy, server, request, at),
+                methods: methods.into_iter().flat_map(|m| m.keys().cloned()).collect(),
+            }
+        };
+        let known = self.known.entry((id, client)).or_insert_with(make);
+        if known.stamp != stamp {
+            *known = make();
+        }
+        Some(known)
+    }
+}
+
+/// What the inventory and the approvals say of a client's use of a server.
+#[must_use]
+pub(super) fn contact(policy: &Policy, server: &Server, request: &RequestInfo, at: At) -> Contact {
+    let key = &server.key;
+    let (client, address) = (request.client.ip, request.server.ip);
+    let known = server.clients.get(&client);
+    let judgement = judge(policy, server, client, address, at);
+    Contact {
+        key: shown_key(key),
+        host: key.host.clone(),
+        port: key.port,
+        path: key.path.clone(),
+        scheme: key.scheme,
+        server: address,
+        client,
+        evidence: server.evidence,
+        verdict: judgement.verdict,
+        protocol_versions: server.versions.iter().cloned().collect(),
+        auth: known.map(|client| client.auth.iter().cloned().collect()).unwrap_or_default(),
+        unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
+        catalogued: policy.catalog.vendor(&key.host),
+        named_for_mcp: is_named_for_mcp(&key.host),
+        approved: policy.approvals.allow_host(host_use(server, client, address, at)).is_some(),
+        via_proxy: server.via_proxy,
+        proxy: proxy_of(request),
+    }
+}
+
+/// The verdict on a client's use of a server.
+#[must_use]
+pub(super) fn judge<'p>(
+    policy: &'p Policy,
+    server: &Server,
+    client: IpAddr,
+    address: IpAddr,
+    at: At,
+) -> Judgement<'p> {
+    let key = &server.key;
+    let is_bare = server.handshakes.is_some() && key.path.is_empty() && !server.is_mcp();
+    if is_bare
+        && let Some(approval) = policy.approvals.allow_host(host_use(server, client, address, at))
+    {
+        let name = &approval.name;
+        let reason = format!("host and port are those of {name}; the path cannot be seen");
+        return Judgement { verdict: Verdict::Approved, approval: Some(approval), reason };
+    }
+    let tools = server.clients.get(&client).map(|client| client.tools_called.keys());
+    policy.approvals.judge(Use {
+        key: KeyParts { scheme: key.scheme, host: &key.host, port: key.port, path: &key.path },
+        server: address,
+        client,
+        tools: tools.into_iter().flatten().map(String::as_str),
+        at: at.time,
+        evidence: server.evidence,
+    })
+}
+
+fn host_use(server: &Server, client: IpAddr, address: IpAddr, at: At) -> HostUse<'_> {
+    let key = &server.key;
+    let origin = Some((key.scheme, key.port));
+    HostUse { host: &key.host, origin, server: Some(address), client, at: at.time }
+}
+/// A server's key as it is printed: what looks like a secret in its path is masked. Verdicts are
+/// made on the key itself.
+#[must_use]
+pub(crate) fn shown_key(key: &ServerKey) -> String {
+    /// Nothing shorter is taken for a secret.
+    const SHORTEST_SECRET: usize = 16;
+    let text = key.to_string();
+    if key.path.len() < SHORTEST_SECRET { text } else { finding::mask(&text) }
+}

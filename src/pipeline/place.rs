@@ -1,0 +1,153 @@
+//! Matches of rules as hits of findings: where, by whom, how sure.
+
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::exchange::Visibility;
+use crate::finding::{Draft, FlowTuple, Hit};
+use crate::flow::At;
+use crate::mcp::{Contact, Evidence};
+use crate::net::{Endpoint, Scope};
+use crate::observation::RequestInfo;
+use crate::rules::{Match, Standing};
+use crate::verdict::Verdict;
+
+/// Where a subject was seen: what findings say of it, whatever the rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    at: At,
+    /// Key of the server.
+    key: &'a str,
+    server: Endpoint,
+    client: IpAddr,
+    /// The packets' own ends.
+    flow: FlowTuple,
+    scope: Scope,
+    evidence: Evidence,
+    verdict: Verdict,
+    visibility: Visibility,
+    /// The explicit proxy in between.
+    proxy: Option<IpAddr>,
+}
+
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+
+impl<'a> Place<'a> {
+    pub(super) fn of(request: &RequestInfo, at: At, contact: &'a Contact) -> Self {
+        let client = request.via.unwrap_or(request.client);
+        Self {
+            at,
+            key: &contact.key,
+            server: request.server,
+            client: request.client.ip,
+            flow: FlowTuple { client, server: request.server, protocol: TCP },
+            scope: request.scope,
+            evidence: contact.evidence,
+            verdict: contact.verdict,
+            visibility: request.visibility,
+            proxy: contact.proxy,
+        }
+    }
+
+    /// The same, in a VLAN or tunnel.
+    pub(super) const fn within(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The same, through an explicit proxy.
+    pub(super) const fn through(mut self, proxy: Option<IpAddr>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Of a subject of which only names were seen.
+    pub(super) fn of_names(
+        [client, server]: [Endpoint; 2],
+        protocol: u8,
+        standing: &'a Standing,
+        at: At,
+    ) -> Self {
+        Self {
+            at,
+            key: standing.key.as_str(),
+            server,
+            client: client.ip,
+            flow: FlowTuple { client, server, protocol },
+            scope: Scope::default(),
+            evidence: Evidence::Hint,
+            verdict: if standing.approved { Verdict::Approved } else { Verdict::Undetermined },
+            visibility: Visibility::Tls,
+            proxy: None,
+        }
+    }
+}
+pub(super) fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
+    Hit {
+        rule: &found.rule.info.id,
+        severity: found.severity,
+        server_key: place.key,
+        client: place.client,
+        evidence: place.evidence,
+        verdict: place.verdict,
+        at: place.at,
+        flow: place.flow,
+        group: group(found),
+    }
+}
+
+pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
+    /// Name under which every finding keeps the proxy, whatever its rule keeps.
+    const PROXY: &str = "server.proxy";
+    let mut excerpt = found.excerpt();
+    if let Some(proxy) = place.proxy
+        && !excerpt.iter().any(|(name, _)| name == PROXY)
+    {
+        excerpt.push((PROXY.to_owned(), proxy.to_string()));
+    }
+    Draft {
+        rule: Arc::clone(&found.rule.info),
+        severity: found.severity,
+        server_key: place.key.to_owned(),
+        server: place.server,
+        client: place.client,
+        evidence: place.evidence,
+        verdict: place.verdict,
+        at: place.at,
+        flow: place.flow,
+        scope: place.scope,
+        group: group(found),
+        window: found.rule.group.window,
+        text: found.text(),
+        excerpt,
+        visibility: place.visibility,
+    }
+}
+
+/// What tells findings of a rule apart beyond server and client, as a number that is the same in
+/// every run; 0 when the rule names nothing.
+fn group(found: &Match<'_, '_>) -> u64 {
+    if found.rule.group.by.is_empty() {
+        return 0;
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    found.hash_group(&mut hash);
+    hash.0.max(1)
+}
+
+/// FNV-1a, 64 bits: unlike the standard library's hashers, fixed for ever.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
