@@ -17,5 +17,6 @@
 mod captures;
 mod cli;
 mod layering;
+mod packets;
 mod probes;
 mod run;

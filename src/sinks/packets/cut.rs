@@ -18,14 +18,16 @@ use crate::finding::{Finding, FlowTuple};
 use crate::time::Timestamp;
 
 /// Cuts made in one pass over the ring.
-const MAX_TOGETHER: usize = 8;
+const MAX_TOGETHER: usize = 4;
 
 /// What to cut out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Id of the finding: the file's name. Letters, digits, `-` and `_` only.
     pub id: String,
-    /// Its flows, in either direction, whatever VLAN or tunnel is around them.
+    /// Its flows, in either direction, whatever VLAN or tunnel is around them. Other flows
+    /// between the same client and the same port of the server are cut out too: an MCP session is
+    /// spread over several, and what the finding says may have been learnt from those.
     pub flows: Vec<FlowTuple>,
     /// Time of its first hit.
     pub first_seen: Timestamp,
@@ -311,8 +313,7 @@ impl<D: FnMut(Cut)> Worker<D> {
     }
 
     fn write(&self, id: &str, gathered: Gathered) -> io::Result<Outcome> {
-        let truncated = gathered.truncated;
-        let packets = gathered.into_packets();
+        let (packets, truncated) = gathered.into_packets();
         if packets.is_empty() {
             return Ok(Outcome::Empty);
         }

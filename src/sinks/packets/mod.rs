@@ -28,7 +28,7 @@ pub use ring::{Ring, Tap};
 /// Bounds, on disk and in memory.
 ///
 /// Worst-case memory: `max_queued_batches` + the number of taps, × 0.5 MiB; and while cuts are
-/// made 8 × (`max_cut_bytes` + 100 bytes a packet) + 4 MiB of fragments.
+/// made 4 × (1.5 × `max_cut_bytes` + 100 bytes a packet) + 4 MiB of fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the ring on disk, at least 16 MiB; beyond them the oldest sixteenth is deleted.
