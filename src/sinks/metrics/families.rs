@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exposition::Exposition;
-use super::{Format, Snapshot};
-use crate::decode::Class;
+use super::{Format, Interface, Snapshot};
 
 /// The page `/metrics`.
 #[must_use]
@@ -12,15 +11,117 @@ pub fn render(snapshot: &Snapshot, format: Format) -> String {
     let mut page = Exposition::new(format);
     process(&mut page, snapshot);
     capture(&mut page, snapshot);
+    shed(&mut page, snapshot);
     decode(&mut page, snapshot);
     flows(&mut page, snapshot);
-    reassembly(&mut page, snapshot);
+    for (name, counter, help) in PLAIN {
+        page.counter(name, help).number(&[], snapshot.counter(counter));
+    }
     protocols(&mut page, snapshot);
-    recognition(&mut page, snapshot);
-    output(&mut page, snapshot);
+    coverage(&mut page, snapshot);
+    findings(&mut page, snapshot);
     packets(&mut page, snapshot);
     page.finish()
 }
+
+/// Counters that are shown as they are: metric, counter of the statistics, help.
+pub(super) const PLAIN: [(&str, &str, &str); 17] = [
+    ("flows_opened", "flow.opened", "TCP flows begun."),
+    ("flows_midstream", "flow.midstream", "TCP flows whose beginning was not seen."),
+    ("reassembly_segments", "flow.segments", "TCP segments taken in."),
+    (
+        "reassembly_payload_bytes",
+        "flow.payload_bytes",
+        "TCP payload captured, repeated bytes included.",
+    ),
+    (
+        "reassembly_delivered_bytes",
+        "flow.delivered_bytes",
+        "TCP payload handed to the parsers, each byte once.",
+    ),
+    ("reassembly_gaps", "flow.gaps", "Holes in TCP streams."),
+    ("reassembly_gap_bytes", "flow.gap_bytes", "Bytes in those holes."),
+    (
+        "reassembly_truncated_bytes",
+        "flow.snaplen_truncated_bytes",
+        "TCP payload that the snapshot length cut off.",
+    ),
+    (
+        "reassembly_duplicate_segments",
+        "flow.duplicate_segments",
+        "TCP segments that brought nothing new.",
+    ),
+    (
+        "reassembly_out_of_order_segments",
+        "flow.out_of_order_segments",
+        "TCP segments that came before what precedes them.",
+    ),
+    (
+        "reassembly_overlap_conflicts",
+        "flow.overlap_conflicts",
+        "TCP segments whose bytes differ from an earlier copy.",
+    ),
+    (
+        "reassembly_bad_checksums",
+        "flow.bad_checksums",
+        "TCP segments dropped for a wrong checksum.",
+    ),
+    ("app_gap_bytes", "app.gap_bytes", "Bytes missing in flows that were being read."),
+    ("exchanges", "app.exchanges", "HTTP exchanges begun."),
+    ("mcp_messages", "mcp.messages", "JSON-RPC messages read."),
+    ("mcp_undecodable_bytes", "mcp.undecodable_bytes", "Body bytes that could not be decoded."),
+    ("mcp_exchanges_given_up", "mcp.given_up", "Exchanges given up at a bound."),
+];
+
+/// Counters that are one metric with a label: metric, label, help, and for each value its counter.
+type Labelled = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+pub(super) const LABELLED: [Labelled; 3] = [
+    (
+        "flows_closed",
+        "reason",
+        "TCP flows that ended by themselves.",
+        &[
+            ("fin", "flow.closed_by_fin"),
+            ("reset", "flow.closed_by_reset"),
+            ("one_sided", "flow.closed_one_sided"),
+            ("reuse", "flow.closed_by_reuse"),
+        ],
+    ),
+    (
+        "flows_expired",
+        "kind",
+        "TCP flows idle for too long, by kind.",
+        &[
+            ("half_open", "flow.expired_half_open"),
+            ("quiet", "flow.expired_quiet"),
+            ("unknown", "flow.expired_unknown"),
+            ("mcp", "flow.expired_mcp"),
+        ],
+    ),
+    (
+        "flows_evicted",
+        "reason",
+        "TCP flows pushed out by the bound on flows, by what they were.",
+        &[
+            ("half_open", "flow.evicted_half_open"),
+            ("quiet", "flow.evicted_quiet"),
+            ("unknown", "flow.evicted_unknown"),
+            ("candidate", "flow.evicted_candidate"),
+            ("mcp", "flow.evicted_mcp"),
+        ],
+    ),
+];
+
+/// Gauges of the statistics: metric, counter, help.
+pub(super) const GAUGES: [(&str, &str, &str); 2] = [
+    ("flows_active", "flow.active", "TCP flows in the tables."),
+    (
+        "reassembly_buffered_bytes_max",
+        "flow.max_buffered_bytes",
+        "Most bytes ever buffered at once.",
+    ),
+];
 
 fn process(page: &mut Exposition, snapshot: &Snapshot) {
     page.gauge("build_info", "Version of the sensor; always 1.")
@@ -32,43 +133,46 @@ fn process(page: &mut Exposition, snapshot: &Snapshot) {
     reloads.number(&[("result", "failed")], snapshot.reloads.failed);
     page.gauge("reload_last_failed", "Whether the last reload was refused.")
         .number(&[], snapshot.reloads.last_failed.into());
-    let mut lag = page.gauge("worker_lag_seconds", "How far a worker is behind the capture.");
-    for (number, worker) in snapshot.workers.iter().enumerate() {
-        lag.seconds(&[("worker", &number.to_string())], worker.lag);
-    }
-    let mut queued = page.gauge("worker_queued_packets", "Packets that wait for a worker.");
-    for (number, worker) in snapshot.workers.iter().enumerate() {
-        queued.number(&[("worker", &number.to_string())], worker.queued_packets);
+    let queue = snapshot.queue;
+    page.gauge("worker_queued_batches", "Batches of packets that wait for the workers.")
+        .number(&[], queue.batches);
+    page.gauge("worker_queue_capacity_batches", "Batches that find room.")
+        .number(&[], queue.capacity);
+    if let Some(lag) = queue.lag {
+        page.gauge("worker_lag_seconds", "How far the slowest worker is behind the capture.")
+            .seconds(&[], lag);
     }
 }
 
 fn capture(page: &mut Exposition, snapshot: &Snapshot) {
     let interfaces = &snapshot.interfaces;
-    let mut packets = page.counter("capture_packets", "Packets captured.");
-    for interface in interfaces {
-        packets.number(&[("interface", &interface.name)], interface.packets);
-    }
-    let mut bytes = page.counter("capture_bytes", "Bytes on the wire of the packets captured.");
-    for interface in interfaces {
-        bytes.number(&[("interface", &interface.name)], interface.bytes);
-    }
-    let mut cut = page.counter(
-        "capture_truncated_packets",
-        "Packets of which the snapshot length cut a part off.",
-    );
-    for interface in interfaces {
-        cut.number(&[("interface", &interface.name)], interface.truncated_packets);
+    let totals: [(&str, &str, fn(&Interface) -> u64); 3] = [
+        ("capture_packets", "Packets captured.", |interface| interface.packets),
+        ("capture_bytes", "Bytes on the wire of the packets captured.", |interface| {
+            interface.bytes
+        }),
+        ("capture_outages", "Times at which an interface had to be opened again.", |interface| {
+            interface.outages
+        }),
+    ];
+    for (name, help, value) in totals {
+        let mut family = page.counter(name, help);
+        for interface in interfaces {
+            family.number(&[("interface", &interface.name)], value(interface));
+        }
     }
     let mut dropped = page.counter("capture_dropped", "Packets that the sensor never looked at.");
     for interface in interfaces {
         let places = [
             ("kernel", interface.dropped_by_kernel),
             ("interface", interface.dropped_by_interface),
-            ("queue", interface.dropped_in_queue),
         ];
         for (place, count) in places {
             dropped.number(&[("interface", &interface.name), ("where", place)], count);
         }
+    }
+    if !interfaces.is_empty() {
+        dropped.number(&[("where", "queue")], snapshot.shed.overflow_packets);
     }
     let mut up = page.gauge("capture_up", "Whether the interface is open and read from.");
     for interface in interfaces {
@@ -84,38 +188,40 @@ fn capture(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
+fn shed(page: &mut Exposition, snapshot: &Snapshot) {
+    let shed = snapshot.shed;
+    page.gauge("shed_sixteenths", "Sixteenths of all flows that are let go now, to keep up.")
+        .number(&[], shed.sixteenths.into());
+    for (name, help, count) in [
+        ("shed_flows", "TCP connections let go to keep up.", shed.flows),
+        ("shed_packets", "Packets of those.", shed.packets),
+        ("shed_bytes", "Payload of those.", shed.bytes),
+    ] {
+        page.counter(name, help).number(&[], count);
+    }
+}
+
 fn decode(page: &mut Exposition, snapshot: &Snapshot) {
-    // Some reasons differ only in a number that comes from the packet: that would be a label
-    // without bound.
-    let mut skipped: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (skip, count) in &snapshot.skipped {
-        let class = match skip.class() {
-            Class::Benign => "benign",
-            Class::Unsupported => "unsupported",
-            Class::Malformed => "malformed",
-            Class::Truncated => "truncated",
+    // Some reasons end in a number that comes from the packet: that would be a label without bound.
+    let mut skipped: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in &snapshot.counters {
+        let Some(reason) = name.strip_prefix("decode.skipped.") else { continue };
+        let is_number = |end: &str| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit());
+        let reason = match reason.rsplit_once('-') {
+            Some((reason, number)) if is_number(number) => reason,
+            _ => reason,
         };
-        *skipped.entry((class, skip.name())).or_default() += count;
+        *skipped.entry(reason).or_default() += count;
     }
     let mut family =
         page.counter("decode_skipped_packets", "Packets that gave no TCP segment, by reason.");
-    for ((class, reason), count) in skipped {
-        family.number(&[("class", class), ("reason", reason)], count);
-    }
-    let fragments = &snapshot.fragments;
-    let mut family = page.counter("decode_fragmented_datagrams", "IP datagrams in fragments.");
-    for (result, count) in [
-        ("completed", fragments.datagrams_completed),
-        ("expired", fragments.datagrams_expired),
-        ("evicted", fragments.datagrams_evicted),
-        ("overlapping", fragments.datagrams_overlapping),
-    ] {
-        family.number(&[("result", result)], count);
+    for (reason, count) in skipped {
+        family.number(&[("reason", reason)], count);
     }
     let mut family = page.counter("parse_errors", "Oddities of the traffic.");
     for (anomaly, count) in &snapshot.anomalies {
-        let labels = [("protocol", anomaly.layer.name()), ("kind", anomaly.kind)];
-        family.number(&labels, *count);
+        let (layer, kind) = anomaly.split_once('/').unwrap_or(("", anomaly));
+        family.number(&[("protocol", layer), ("kind", kind)], *count);
     }
     let mut family =
         page.counter("decode_bytes", "Bytes that came out of decoding bodies, by coding.");
@@ -125,137 +231,77 @@ fn decode(page: &mut Exposition, snapshot: &Snapshot) {
 }
 
 fn flows(page: &mut Exposition, snapshot: &Snapshot) {
-    let flow = &snapshot.flow;
-    page.gauge("flows_active", "TCP flows in the tables.").number(&[], flow.active);
-    page.counter("flows_opened", "TCP flows begun.").number(&[], flow.opened);
-    page.counter("flows_midstream", "TCP flows whose beginning was not seen.")
-        .number(&[], flow.midstream);
-    let mut closed = page.counter("flows_closed", "TCP flows that ended by themselves.");
-    for (reason, count) in [
-        ("fin", flow.closed_by_fin),
-        ("reset", flow.closed_by_reset),
-        ("one_sided", flow.closed_one_sided),
-        ("reuse", flow.closed_by_reuse),
-        ("end", flow.closed_by_end),
-    ] {
-        closed.number(&[("reason", reason)], count);
+    for (name, counter, help) in GAUGES {
+        page.gauge(name, help).number(&[], snapshot.counter(counter));
     }
-    let mut expired = page.counter("flows_expired", "TCP flows idle for too long, by kind.");
-    for (kind, count) in [
-        ("half_open", flow.expired_half_open),
-        ("quiet", flow.expired_quiet),
-        ("unknown", flow.expired_unknown),
-        ("mcp", flow.expired_mcp),
-    ] {
-        expired.number(&[("kind", kind)], count);
+    for (name, label, help, values) in LABELLED {
+        let mut family = page.counter(name, help);
+        for (value, counter) in values {
+            family.number(&[(label, value)], snapshot.counter(counter));
+        }
     }
-    let mut evicted =
-        page.counter("flows_evicted", "TCP flows pushed out by the bound on flows, by kind.");
-    for (reason, count) in [
-        ("half_open", flow.evicted_half_open),
-        ("quiet", flow.evicted_quiet),
-        ("unknown", flow.evicted_unknown),
-        ("candidate", flow.evicted_candidate),
-        ("mcp", flow.evicted_mcp),
-    ] {
-        evicted.number(&[("reason", reason)], count);
-    }
-    page.counter("flows_decrypted", "Flows whose encryption was opened.")
-        .number(&[], snapshot.decrypted_flows);
-    let mut shed = page.counter("shed", "Flows and packets let go to keep up, by reason.");
-    for (reason, count) in &snapshot.shed {
-        shed.number(&[("reason", reason)], *count);
+    if let Some(flows) = snapshot.decrypted_flows {
+        page.counter("flows_decrypted", "Flows whose encryption was opened.").number(&[], flows);
     }
 }
 
-fn reassembly(page: &mut Exposition, snapshot: &Snapshot) {
-    let flow = &snapshot.flow;
-    for (name, help, count) in [
-        ("reassembly_segments", "TCP segments taken in.", flow.segments),
-        (
-            "reassembly_payload_bytes",
-            "TCP payload captured, repeated bytes included.",
-            flow.payload_bytes,
-        ),
-        (
-            "reassembly_delivered_bytes",
-            "TCP payload handed to the parsers, each byte once.",
-            flow.delivered_bytes,
-        ),
-        ("reassembly_gaps", "Holes in TCP streams.", flow.gaps),
-        ("reassembly_gap_bytes", "Bytes in those holes.", flow.gap_bytes),
-        (
-            "reassembly_truncated_bytes",
-            "TCP payload that the snapshot length cut off.",
-            flow.snaplen_truncated_bytes,
-        ),
-        (
-            "reassembly_duplicate_segments",
-            "TCP segments that brought nothing new.",
-            flow.duplicate_segments,
-        ),
-        (
-            "reassembly_out_of_order_segments",
-            "TCP segments that came before what precedes them.",
-            flow.out_of_order_segments,
-        ),
-        (
-            "reassembly_overlap_conflicts",
-            "TCP segments whose bytes differ from an earlier copy.",
-            flow.overlap_conflicts,
-        ),
-        (
-            "reassembly_bad_checksums",
-            "TCP segments dropped for a wrong checksum.",
-            flow.bad_checksums,
-        ),
-    ] {
-        page.counter(name, help).number(&[], count);
-    }
-    page.gauge("reassembly_buffered_bytes_max", "Most bytes ever buffered at once.")
-        .number(&[], flow.max_buffered_bytes);
-}
-
-/// Flows by protocol, of every tally that the application layer keeps.
+/// Flows and bytes by protocol, of every tally that the application layer keeps.
 fn protocols(page: &mut Exposition, snapshot: &Snapshot) {
-    let tallies = match serde_json::to_value(snapshot.app) {
-        Ok(serde_json::Value::Object(fields)) => fields,
-        _ => serde_json::Map::new(),
-    };
-    for (name, help, field) in [
-        ("protocol_flows", "Flows that ended as a protocol.", "flows"),
-        ("protocol_bytes", "Payload bytes of a protocol.", "bytes"),
+    for (name, help, end) in [
+        ("protocol_flows", "Flows that ended as a protocol.", ".flows"),
+        ("protocol_bytes", "Payload bytes of a protocol.", ".bytes"),
     ] {
         let mut family = page.counter(name, help);
-        for (protocol, tally) in &tallies {
-            if let Some(count) = tally.get(field).and_then(serde_json::Value::as_u64) {
-                family.number(&[("protocol", protocol)], count);
+        for (counter, count) in &snapshot.counters {
+            let protocol = counter.strip_prefix("app.").and_then(|rest| rest.strip_suffix(end));
+            if let Some(protocol) = protocol {
+                family.number(&[("protocol", protocol)], *count);
             }
         }
     }
-    page.counter("exchanges", "HTTP exchanges begun.").number(&[], snapshot.app.exchanges);
 }
 
-fn recognition(page: &mut Exposition, snapshot: &Snapshot) {
-    let mcp = &snapshot.mcp;
-    page.counter("mcp_messages", "JSON-RPC messages read.").number(&[], mcp.messages);
-    page.counter("mcp_undecodable_bytes", "Body bytes that could not be decoded.")
-        .number(&[], mcp.undecodable_bytes);
-    page.counter("mcp_exchanges_given_up", "Exchanges given up at a bound.")
-        .number(&[], mcp.given_up);
-    let mut servers = page.gauge("mcp_servers", "Servers in the inventory, by verdict.");
-    for (verdict, count) in &snapshot.servers {
-        servers.number(&[("verdict", verdict)], *count);
+fn coverage(page: &mut Exposition, snapshot: &Snapshot) {
+    let coverage = &snapshot.coverage;
+    for (name, help, count) in [
+        (
+            "coverage_payload_bytes",
+            "TCP payload that was on the wire, seen or missing.",
+            coverage.payload_bytes,
+        ),
+        (
+            "coverage_readable_bytes",
+            "Of it, what was read in full, MCP or not.",
+            coverage.readable_bytes,
+        ),
+        ("flows_encrypted", "Flows that were encrypted and had no keys.", coverage.encrypted_flows),
+        ("flows_encrypted_bytes", "Bytes of those.", coverage.encrypted_bytes),
+        ("decode_truncated_packets", "Packets cut by the capture.", coverage.truncated_packets),
+        (
+            "decode_undecodable_packets",
+            "Packets of protocols that are not read.",
+            coverage.undecodable_packets,
+        ),
+        ("decode_malformed_packets", "Packets that are damaged.", coverage.malformed_packets),
+        (
+            "decode_lost_fragments",
+            "Fragmented IP datagrams that never became whole.",
+            coverage.lost_fragments,
+        ),
+        ("evictions", "Flows, messages and servers pushed out by bounds.", coverage.evictions),
+    ] {
+        page.counter(name, help).number(&[], count);
     }
+}
+
+fn findings(page: &mut Exposition, snapshot: &Snapshot) {
+    page.gauge("mcp_servers", "Servers that speak MCP.").number(&[], snapshot.servers);
     let mut findings = page.counter("findings", "Findings, by rule and severity.");
     for ((rule, severity), count) in &snapshot.findings {
         findings.number(&[("rule", rule), ("severity", severity.as_str())], *count);
     }
     page.counter("findings_dropped", "Hits that found no room for a finding of their own.")
-        .number(&[], snapshot.dropped_findings);
-}
-
-fn output(page: &mut Exposition, snapshot: &Snapshot) {
+        .number(&[], snapshot.coverage.dropped_findings);
     let mut rows = page.counter("sink_rows", "Rows given to an output.");
     for sink in &snapshot.sinks {
         for (result, count) in [("ok", sink.written), ("failed", sink.failed)] {

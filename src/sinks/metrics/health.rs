@@ -109,7 +109,7 @@ impl Recent {
 
 impl Health {
     pub(super) fn of(snapshot: &Snapshot, recent: &Recent) -> Self {
-        let (lag, interval) = (snapshot.lag(), recent.interval());
+        let (lag, interval) = (snapshot.queue.lag.unwrap_or_default(), recent.interval());
         let mut broken = snapshot.unhealthy.clone();
         if lag > MAX_LAG {
             broken.push(format!("workers are {:.0} s behind the capture", lag.as_secs_f64()));
@@ -157,7 +157,7 @@ fn interfaces(snapshot: &Snapshot) -> Vec<InterfaceHealth> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Interface, Reloads, Worker};
+    use super::super::{Interface, Queue, Reloads};
     use super::*;
     use crate::time::Timestamp;
 
@@ -182,15 +182,16 @@ mod tests {
     #[test]
     fn status_follows_from_what_is_wrong() {
         let ok = snapshot(1, 1, 0);
-        let behind = |seconds| Worker { lag: Duration::from_secs(seconds), queued_packets: 1 };
+        let behind =
+            |seconds| Queue { lag: Some(Duration::from_secs(seconds)), ..Queue::default() };
         let mut down = ok.clone();
         down.interfaces[0].up = false;
         let refused = Reloads { last_failed: true, ..Reloads::default() };
         let cases = [
             (ok.clone(), Status::Ok, ""),
-            (Snapshot { workers: vec![behind(30)], ..ok.clone() }, Status::Ok, ""),
+            (Snapshot { queue: behind(30), ..ok.clone() }, Status::Ok, ""),
             (
-                Snapshot { workers: vec![behind(31), behind(0)], ..ok.clone() },
+                Snapshot { queue: behind(31), ..ok.clone() },
                 Status::Unhealthy,
                 "workers are 31 s behind the capture",
             ),

@@ -23,17 +23,15 @@ use std::time::Duration;
 
 pub use exposition::Format;
 pub use families::render;
-pub use health::{Health, Status};
+pub use health::{Health, InterfaceHealth, Interval, Status};
 pub use server::{DEFAULT_ADDRESS, Server, serve};
 
-use crate::anomaly::Anomaly;
-use crate::decode::Skip;
+use super::event::{Coverage, StatsEvent};
 use crate::rules::Severity;
 use crate::time::Timestamp;
-use crate::{app, decode, flow, mcp};
 
 /// Everything that the pages show: counters since the start, and the state of now. Plain numbers,
-/// filled by the engine; what is left at its default is either not shown or shown as zero.
+/// filled by the sensor; what is left at its default is either not shown or shown as zero.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Time since the sensor started.
@@ -44,36 +42,28 @@ pub struct Snapshot {
     pub ready: bool,
     /// What is broken, in plain words. Any makes `/health` answer 503.
     pub unhealthy: Vec<String>,
-    /// What deserves a look but is no reason to restart anything (a full disk, drops).
+    /// What deserves a look but is no reason to restart anything (a full disk, for example).
     pub warnings: Vec<String>,
     /// The interfaces that are read.
     pub interfaces: Vec<Interface>,
-    /// Packets that gave no TCP segment, by reason.
-    pub skipped: BTreeMap<Skip, u64>,
-    /// What happened to IP fragments.
-    pub fragments: decode::Counters,
-    /// Sum over all flow tables.
-    pub flow: flow::Counters,
-    /// Sum over all application layers.
-    pub app: app::Counters,
-    /// Sum over all recognisers.
-    pub mcp: mcp::TapCounters,
-    /// Oddities of the traffic, by layer and kind.
-    pub anomalies: BTreeMap<Anomaly, u64>,
+    /// Counters of the stages as `stage.name`: those of the statistics event.
+    pub counters: BTreeMap<String, u64>,
+    /// Oddities of the traffic as `layer/kind`: those of the statistics event.
+    pub anomalies: BTreeMap<String, u64>,
+    /// What could be seen, and what not.
+    pub coverage: Coverage,
     /// Body bytes that came out of decoding, by content coding.
     pub decoded_bytes: BTreeMap<&'static str, u64>,
-    /// Flows whose encryption was opened.
-    pub decrypted_flows: u64,
-    /// Flows and packets that were let go to keep up, by reason.
-    pub shed: BTreeMap<&'static str, u64>,
+    /// Flows whose encryption was opened, if the sensor can open any.
+    pub decrypted_flows: Option<u64>,
+    /// What was let go to keep up.
+    pub shed: Shed,
+    /// What waits for the workers.
+    pub queue: Queue,
     /// Findings by rule and severity.
     pub findings: BTreeMap<(String, Severity), u64>,
-    /// Hits that found no room.
-    pub dropped_findings: u64,
-    /// Servers in the inventory, by verdict.
-    pub servers: BTreeMap<&'static str, u64>,
-    /// The workers.
-    pub workers: Vec<Worker>,
+    /// Servers that speak MCP.
+    pub servers: u64,
     /// What went out.
     pub sinks: Vec<SinkRows>,
     /// Times the configuration was read again.
@@ -91,35 +81,43 @@ pub struct Interface {
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
-    /// Of these, packets cut by the snapshot length.
-    pub truncated_packets: u64,
     /// Packets dropped by the kernel because the sensor was slow (`ps_drop`).
     pub dropped_by_kernel: u64,
-    /// Packets dropped by the interface or its driver (`ps_ifdrop`).
+    /// Packets dropped by the interface or its driver (`ps_ifdrop`, or the kernel's counters of
+    /// the interface).
     pub dropped_by_interface: u64,
-    /// Packets dropped by the sensor itself, between capture and workers.
-    pub dropped_in_queue: u64,
-    /// Time of the last packet; `None` before the first.
+    /// Times at which it could not be read any more and was opened again.
+    pub outages: u64,
+    /// Time of the last packet; `None` before the first, or where nobody notes it.
     pub last_packet: Option<Timestamp>,
     /// It is open and read from.
     pub up: bool,
 }
 
-impl Interface {
-    const fn dropped(&self) -> u64 {
-        self.dropped_by_kernel
-            .saturating_add(self.dropped_by_interface)
-            .saturating_add(self.dropped_in_queue)
-    }
+/// What the sensor chose not to look at, to keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Sixteenths of all flows that are being shed now: 0 to 16.
+    pub sixteenths: u8,
+    /// TCP connections whose beginning was shed.
+    pub flows: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes of payload.
+    pub bytes: u64,
+    /// Packets dropped between capture and workers although their flow is never shed.
+    pub overflow_packets: u64,
 }
 
-/// One worker thread.
+/// What waits for the workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Worker {
-    /// How far it is behind the capture: age of the oldest packet it has not seen.
-    pub lag: Duration,
-    /// Packets that wait for it.
-    pub queued_packets: u64,
+pub struct Queue {
+    /// Batches that wait.
+    pub batches: u64,
+    /// So many find room.
+    pub capacity: u64,
+    /// Age of the oldest packet that waits, if it is measured.
+    pub lag: Option<Duration>,
 }
 
 /// What one output wrote.
@@ -147,15 +145,24 @@ pub struct Reloads {
 }
 
 impl Snapshot {
-    fn packets_and_drops(&self) -> (u64, u64) {
-        let sum = |of: fn(&Interface) -> u64| {
-            self.interfaces.iter().fold(0, |sum: u64, each| sum.saturating_add(of(each)))
-        };
-        (sum(|interface| interface.packets), sum(Interface::dropped))
+    /// Takes over what a statistics event has: counters, oddities and coverage.
+    pub fn take_stats(&mut self, stats: &StatsEvent) {
+        self.counters.clone_from(&stats.counters);
+        self.anomalies.clone_from(&stats.anomalies);
+        self.coverage = stats.coverage;
     }
 
-    /// How far the slowest worker is behind.
-    fn lag(&self) -> Duration {
-        self.workers.iter().map(|worker| worker.lag).max().unwrap_or_default()
+    /// Packets that came, and packets that were lost, wherever.
+    fn packets_and_drops(&self) -> (u64, u64) {
+        let lost = self.shed.overflow_packets.saturating_add(self.shed.packets);
+        self.interfaces.iter().fold((0, lost), |(packets, lost), interface| {
+            let more = interface.dropped_by_kernel.saturating_add(interface.dropped_by_interface);
+            (packets.saturating_add(interface.packets), lost.saturating_add(more))
+        })
+    }
+
+    /// A counter of the statistics; zero if there is none of that name.
+    fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or(0)
     }
 }

@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::families::{GAUGES, LABELLED, PLAIN};
 use super::server::{Timeouts, serve_within};
 use super::*;
-use crate::anomaly::Layer;
-use crate::decode::Header;
+use crate::sinks::event::StatsEvent;
 
 /// Every counter set, labels with everything that has to be escaped.
 fn full() -> Snapshot {
@@ -17,42 +17,73 @@ fn full() -> Snapshot {
         name: name.to_owned(),
         packets: 5,
         bytes: 600,
-        truncated_packets: 1,
         dropped_by_kernel: 2,
         dropped_by_interface: 3,
-        dropped_in_queue: 4,
+        outages: 1,
         last_packet: Some(Timestamp::from_parts(1_795_334_400, 500_000_000)),
         up: true,
     };
-    Snapshot {
+    let count = |pairs: &[(&str, u64)]| {
+        pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
+    let stats = StatsEvent {
+        counters: count(&[
+            ("flow.active", 9),
+            ("flow.gap_bytes", 10),
+            ("flow.evicted_mcp", 1),
+            ("app.tls.flows", 11),
+            ("app.tls.bytes", 12),
+            ("decode.skipped.arp", 1),
+            ("decode.skipped.unknown-ethertype-4660", 2),
+            ("decode.skipped.unknown-ethertype-4661", 3),
+            ("decode.skipped.truncated-ipv4", 4),
+        ]),
+        anomalies: count(&[("flow/overlap-conflict", 1), ("http1/overlap-conflict", 2)]),
+        coverage: Coverage { encrypted_flows: 11, dropped_findings: 2, ..Coverage::default() },
+        ..StatsEvent::default()
+    };
+    let mut snapshot = Snapshot {
         uptime: Duration::from_millis(12_500),
         now: Timestamp::from_parts(1_795_334_401, 0),
         ready: true,
         interfaces: vec![interface("eth0"), interface("we\"ird\\na\nme")],
-        skipped: BTreeMap::from([
-            (Skip::Arp, 1),
-            (Skip::EtherType(0x1234), 2),
-            (Skip::EtherType(0x1235), 3),
-            (Skip::Malformed(Header::Tcp), 4),
-        ]),
-        flow: flow::Counters { active: 9, gap_bytes: 10, evicted_mcp: 1, ..Default::default() },
-        anomalies: BTreeMap::from([
-            (Anomaly::new(Layer::Flow, "overlap-conflict"), 1),
-            (Anomaly::new(Layer::Http1, "overlap-conflict"), 2),
-        ]),
         decoded_bytes: BTreeMap::from([("gzip", 7)]),
-        decrypted_flows: 3,
-        shed: BTreeMap::from([("overload", 8)]),
+        decrypted_flows: Some(3),
+        shed: Shed { sixteenths: 2, flows: 3, packets: 4, bytes: 5, overflow_packets: 6 },
+        queue: Queue { batches: 1, capacity: 2, lag: Some(Duration::from_millis(20)) },
         findings: BTreeMap::from([
             (("SMCP-1001".to_owned(), Severity::High), 2),
             (("SMCP-1001".to_owned(), Severity::Low), 1),
         ]),
-        servers: BTreeMap::from([("unapproved", 4)]),
-        workers: vec![Worker { lag: Duration::from_millis(20), queued_packets: 6 }; 2],
+        servers: 4,
         sinks: vec![SinkRows { sink: "ndjson", table: "findings", written: 3, failed: 1 }],
         reloads: Reloads { succeeded: 1, failed: 2, last_failed: true },
         packets: Some(crate::sinks::packets::Counters { ring_bytes: 77, ..Default::default() }),
         ..Snapshot::default()
+    };
+    snapshot.take_stats(&stats);
+    snapshot
+}
+
+/// A metric of a counter that is called otherwise by now would be zero for ever.
+#[test]
+fn every_counter_shown_is_one_that_is_kept() {
+    let keys = |stage: &str, counters: serde_json::Value| -> Vec<String> {
+        let fields = counters.as_object().unwrap();
+        fields.keys().map(|name| format!("{stage}.{name}")).collect()
+    };
+    let kept: BTreeSet<String> = [
+        keys("flow", serde_json::to_value(crate::flow::Counters::default()).unwrap()),
+        keys("app", serde_json::to_value(crate::app::Counters::default()).unwrap()),
+        keys("mcp", serde_json::to_value(crate::mcp::TapCounters::default()).unwrap()),
+    ]
+    .concat()
+    .into_iter()
+    .collect();
+    let labelled = LABELLED.iter().flat_map(|(.., values)| values.iter().map(|value| value.1));
+    let shown = PLAIN.iter().chain(&GAUGES).map(|(_, counter, _)| *counter).chain(labelled);
+    for counter in shown {
+        assert!(kept.contains(counter), "{counter}");
     }
 }
 
@@ -139,7 +170,8 @@ fn a_full_snapshot_is_a_valid_page_in_both_formats() {
         ("shadowtap_capture_bytes_total{interface=\"we\\\"ird\\\\na\\nme\"}", 600.0),
         ("shadowtap_capture_dropped_total{interface=\"eth0\",where=\"kernel\"}", 2.0),
         ("shadowtap_capture_dropped_total{interface=\"eth0\",where=\"interface\"}", 3.0),
-        ("shadowtap_capture_dropped_total{interface=\"eth0\",where=\"queue\"}", 4.0),
+        ("shadowtap_capture_dropped_total{where=\"queue\"}", 6.0),
+        ("shadowtap_shed_packets_total", 4.0),
         ("shadowtap_capture_last_packet_timestamp_seconds{interface=\"eth0\"}", 1_795_334_400.5),
         ("shadowtap_flows_active", 9.0),
         ("shadowtap_flows_evicted_total{reason=\"mcp\"}", 1.0),
@@ -147,14 +179,15 @@ fn a_full_snapshot_is_a_valid_page_in_both_formats() {
         ("shadowtap_parse_errors_total{protocol=\"http1\",kind=\"overlap-conflict\"}", 2.0),
         ("shadowtap_decode_bytes_total{encoding=\"gzip\"}", 7.0),
         // Numbers of packets are no labels: one series for all of a kind.
-        (
-            "shadowtap_decode_skipped_packets_total{class=\"unsupported\",reason=\"unknown-ethertype\"}",
-            5.0,
-        ),
+        ("shadowtap_decode_skipped_packets_total{reason=\"unknown-ethertype\"}", 5.0),
+        ("shadowtap_decode_skipped_packets_total{reason=\"truncated-ipv4\"}", 4.0),
         ("shadowtap_findings_total{rule=\"SMCP-1001\",severity=\"high\"}", 2.0),
         ("shadowtap_sink_rows_total{sink=\"ndjson\",table=\"findings\",result=\"failed\"}", 1.0),
-        ("shadowtap_protocol_flows_total{protocol=\"tls\"}", 0.0),
-        ("shadowtap_worker_lag_seconds{worker=\"1\"}", 0.02),
+        ("shadowtap_protocol_flows_total{protocol=\"tls\"}", 11.0),
+        ("shadowtap_flows_encrypted_total", 11.0),
+        ("shadowtap_flows_decrypted_total", 3.0),
+        ("shadowtap_findings_dropped_total", 2.0),
+        ("shadowtap_worker_lag_seconds", 0.02),
         ("shadowtap_packet_ring_bytes", 77.0),
         ("shadowtap_reload_last_failed", 1.0),
     ] {
@@ -166,7 +199,7 @@ fn a_full_snapshot_is_a_valid_page_in_both_formats() {
 fn what_nobody_fills_is_not_shown() {
     let page = render(&Snapshot::default(), Format::Prometheus);
     let samples = parse(&page, Format::Prometheus);
-    for absent in ["capture_packets", "decode_bytes", "packet_ring", "findings_total", "shed"] {
+    for absent in ["capture_packets", "decode_bytes", "packet_ring", "findings_total"] {
         assert!(!page.contains(&format!("shadowtap_{absent}")), "{absent}");
     }
     assert_eq!(samples["shadowtap_ready"], 0.0);
