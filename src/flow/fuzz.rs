@@ -147,3 +147,27 @@ fn step(
     };
     table.push(&Segment { header, payload: &payload }, checker);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fuzz;
+
+    /// Inputs that once broke a promise, eight bytes an operation.
+    #[test]
+    fn inputs_that_once_broke_a_promise() {
+        let inputs: [(&str, &[[u8; 8]]); 1] = [(
+            "a late SYN in front of an end that was told",
+            &[
+                [0xaa, 0x51, 0xf8, 0, 0, 0, 0, 0xe9],
+                [0x5b, 0, 0xe9, 0xaa, 0xaa, 0x7a, 0xa8, 0x09],
+                [0, 0, 0, 0xaa, 0x0b, 0x7a, 0xaa, 0xaa],
+                [0xaa, 0x51, 0xa4, 0xaa, 0xaa, 0x7a, 0xa8, 0xaa],
+                [0xaa, 0xaa, 0xaa, 0xaa, 0x0b, 0x7a, 0xaa, 0xaa],
+            ],
+        )];
+        for (name, operations) in inputs {
+            println!("{name}");
+            fuzz(operations.as_flattened());
+        }
+    }
+}

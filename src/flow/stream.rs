@@ -204,9 +204,10 @@ impl Stream {
 
     /// A SYN or a SYN-ACK of this direction that is not taken for a new connection. `first` is
     /// the sequence number after it. Answers whether the stream now starts there; the
-    /// caller then ends the hold.
+    /// caller then ends the hold. The start of a side whose end was told moves no more, even
+    /// though it was only guessed: there would be room for bytes in front of that end.
     pub(super) fn synchronise(&mut self, first: Seq) -> bool {
-        if self.base == Base::Exact || self.delivered {
+        if self.base == Base::Exact || self.delivered || self.finished {
             return self.base_seq == first;
         }
         let ahead = self.next.minus(first);

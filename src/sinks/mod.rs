@@ -1,8 +1,11 @@
-//! Findings and other events to the outside: NDJSON, SARIF, JUnit, the terminal. An I/O edge.
+//! Findings and other events to the outside: NDJSON, SARIF, JUnit, the terminal; of a running
+//! sensor also metrics and the packets behind findings. An I/O edge.
 
 pub mod event;
 pub mod junit;
+pub mod metrics;
 pub mod ndjson;
+pub mod packets;
 mod printable;
 pub mod report;
 pub mod sarif;

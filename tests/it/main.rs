@@ -18,5 +18,6 @@ mod captures;
 mod cli;
 mod layering;
 mod live;
+mod packets;
 mod probes;
 mod run;

@@ -153,6 +153,29 @@ fn one_direction_is_enough() {
     ]);
 }
 
+// The end of a side without data is told as soon as the flow has data: a SYN that comes late and
+// lies before it must not make room for more.
+#[test]
+fn late_syn_does_not_reopen_a_side_that_ended() {
+    check(&[
+        (
+            "SYN in front of the end",
+            "C FA 188 501; C A 104 501 early; C S 109; C A 110 501 more; end",
+            "C Fin; !syn-in-window; S EndOfCapture; closed 0 midstream",
+        ),
+        (
+            "SYN-ACK in front of the end",
+            "C FA 188 501; S A 501 189 hi; C SA 109 501 more; S A 503 189 ho; end",
+            "C Fin; S 0 hi; !syn-in-window; S 2 ho; S EndOfCapture; closed 0 midstream",
+        ),
+        (
+            "SYN of the same start",
+            "C FA 188 501; S A 501 189 hi; C S 187; S A 503 189 ho; end",
+            "C Fin; S 0 hi; S 2 ho; S EndOfCapture; closed 0",
+        ),
+    ]);
+}
+
 #[test]
 fn originator_and_midstream_are_told() {
     #[derive(Default)]
