@@ -1,10 +1,12 @@
 //! The [`Handler`] that the flow table calls.
 
+use std::sync::Arc;
+
 use super::http1::head::Scratch;
 use super::probe::Protocol;
 use super::state::State;
 use super::turn::Turn;
-use super::{Counters, Limits};
+use super::{Counters, Keyring, Limits};
 use crate::anomaly::Anomaly;
 use crate::decode::Datagram;
 use crate::exchange::ExchangeSink;
@@ -15,16 +17,18 @@ use crate::net::Side;
 #[derive(Debug)]
 pub struct Layer<S> {
     limits: Limits,
+    #[expect(dead_code, reason = "used once flows in TLS are read")]
+    keyring: Arc<Keyring>,
     scratch: Scratch,
     sink: S,
     counters: Counters,
 }
 
 impl<S: ExchangeSink> Layer<S> {
-    /// A layer that hands exchanges to `sink`.
+    /// A layer that decrypts with `keyring` and hands exchanges to `sink`.
     #[must_use]
-    pub fn new(limits: Limits, sink: S) -> Self {
-        Self { limits, scratch: Scratch::default(), sink, counters: Counters::default() }
+    pub fn new(limits: Limits, keyring: Arc<Keyring>, sink: S) -> Self {
+        Self { limits, keyring, scratch: Scratch::default(), sink, counters: Counters::default() }
     }
 
     /// The consumer of exchanges.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{self, FailOn};
+use super::keylog;
 use super::load::{self, Sources};
 use super::progress::Bar;
 use super::{Exit, Failure, complain};
@@ -23,15 +24,13 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
-    if args.keylog.is_some() {
-        complain("warning: --keylog: TLS is not decrypted yet; encrypted flows are counted only");
-    }
     let inputs = load::inputs(&args.captures)?;
     let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
     let policy = load::policy(&sources)?;
     let mut config = Config {
         vlan_scope: !args.ignore_vlan,
         hasher: load::hasher(args.hash_key.as_deref())?,
+        keyring: Arc::new(keylog::read(&args.keylog)?),
         ..Config::default()
     };
     if let Some(threads) = args.threads {
@@ -66,7 +65,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
             servers: &servers,
             findings: &outcome.findings,
             stats: &outcome.stats,
-            notices: &notices(&policy, &outcome),
+            notices: &notices(args, &policy, &config, &outcome),
             written: &written,
             exit_code: exit.code(),
             exit_reason: &reason,
@@ -240,8 +239,20 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
 }
 
 /// What the operator should know beside the findings.
-fn notices(policy: &Policy, outcome: &Outcome) -> Vec<String> {
+fn notices(
+    args: &args::Replay,
+    policy: &Policy,
+    config: &Config,
+    outcome: &Outcome,
+) -> Vec<String> {
     let mut notices = Vec::new();
+    if !args.keylog.is_empty() && config.keyring.matched() == 0 {
+        notices.push(
+            "no connection of the captures has its secrets in a key log of --keylog; it must be \
+             written while the traffic is, by the client or the server of it"
+                .to_owned(),
+        );
+    }
     if policy.approvals.all().is_empty() {
         notices.push(
             "no approvals given, so every server counts as unapproved; `shadowtap approvals draft \
