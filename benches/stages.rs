@@ -110,7 +110,7 @@ fn http1(bencher: Bencher<'_, '_>, what: &str) {
     let dialogue = input::exchanges(100, body_bytes, what == "chunked");
     let bytes: usize = dialogue.iter().map(|(_, bytes)| bytes.len()).sum();
     let flow = input::flow();
-    let mut layer = Layer::new(app::Limits::default(), Deaf);
+    let mut layer = Layer::new(app::Limits::default(), std::sync::Arc::default(), Deaf);
     let counted = bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(100_usize));
     counted.bench_local(|| {
         let mut state = Default::default();

@@ -188,7 +188,7 @@ pub(crate) fn play(dialogue: &Dialogue, mut each: impl FnMut(Chunk<'_>)) {
 /// What recognition says of an MCP session.
 pub(crate) fn observations(calls: usize) -> Vec<Observation> {
     let tap = Tap::new(TapLimits::default(), SecretHasher::default());
-    let mut layer = Layer::new(shadowtap::app::Limits::default(), tap);
+    let mut layer = Layer::new(shadowtap::app::Limits::default(), std::sync::Arc::default(), tap);
     let (flow, mut state) = (flow(), Default::default());
     play(&session(calls), |chunk| {
         layer.chunk(&flow, &mut state, chunk);

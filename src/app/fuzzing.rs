@@ -58,7 +58,7 @@ pub fn fuzz(data: &[u8]) {
         shed_bytes: 0,
     };
     let at = At { packet: 0, time: Timestamp::EPOCH };
-    let mut layer = Layer::new(Limits::default(), Checker::default());
+    let mut layer = Layer::new(Limits::default(), std::sync::Arc::default(), Checker::default());
     let mut state = State::default();
     let (mut offsets, mut finished) = ([0_u64; 2], [false; 2]);
     while let [kind, len, tail @ ..] = rest {

@@ -1,11 +1,13 @@
 //! The [`Handler`] that the flow table calls.
 
+use std::sync::Arc;
+
 use super::datagram::Datagrams;
 use super::http1::head::Scratch;
 use super::probe::Protocol;
 use super::state::State;
 use super::turn::Turn;
-use super::{Counters, Limits};
+use super::{Counters, Keyring, Limits};
 use crate::anomaly::Anomaly;
 use crate::decode::Datagram;
 use crate::exchange::ExchangeSink;
@@ -16,6 +18,8 @@ use crate::net::Side;
 #[derive(Debug)]
 pub struct Layer<S> {
     limits: Limits,
+    #[expect(dead_code, reason = "used once flows in TLS are read")]
+    keyring: Arc<Keyring>,
     scratch: Scratch,
     sink: S,
     counters: Counters,
@@ -23,11 +27,12 @@ pub struct Layer<S> {
 }
 
 impl<S: ExchangeSink> Layer<S> {
-    /// A layer that hands exchanges to `sink`.
+    /// A layer that decrypts with `keyring` and hands exchanges to `sink`.
     #[must_use]
-    pub fn new(limits: Limits, sink: S) -> Self {
+    pub fn new(limits: Limits, keyring: Arc<Keyring>, sink: S) -> Self {
         Self {
             limits,
+            keyring,
             scratch: Scratch::default(),
             sink,
             counters: Counters::default(),

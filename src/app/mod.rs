@@ -39,6 +39,7 @@ pub use http2::Limits as Http2Limits;
 pub use layer::Layer;
 pub use probe::Protocol;
 pub use state::State;
+pub use tls::decrypt::{Added, BadLine, Keyring, KeyringLimits, Limits as TlsLimits};
 
 #[cfg(fuzzing)]
 pub use fuzzing::{
@@ -46,6 +47,8 @@ pub use fuzzing::{
 };
 #[cfg(fuzzing)]
 pub use http2::fuzzing as http2_fuzzing;
+#[cfg(fuzzing)]
+pub use tls::decrypt::fuzz as fuzz_tls;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
@@ -71,6 +74,8 @@ pub struct Limits {
     pub max_chunk_line_bytes: usize,
     /// HTTP/2.
     pub http2: Http2Limits,
+    /// Of connections in TLS, beside the rest.
+    pub tls: TlsLimits,
 }
 
 impl Default for Limits {
@@ -85,6 +90,7 @@ impl Default for Limits {
             max_alternate_bytes: 64 << 10,
             max_chunk_line_bytes: 16 << 10,
             http2: Http2Limits::default(),
+            tls: TlsLimits::default(),
         }
     }
 }
@@ -107,6 +113,8 @@ pub struct Counters {
     pub http1: Tally,
     /// TLS, unreadable.
     pub tls: Tally,
+    /// TLS that was decrypted: flows of which some record was, with all their bytes.
+    pub tls_decrypted: Tally,
     /// HTTP/2 in the clear, not built yet: unreadable.
     pub http2: Tally,
     /// WebSocket, not built yet: unreadable.
@@ -140,6 +148,7 @@ impl std::ops::AddAssign<&Self> for Counters {
         self.exchanges += other.exchanges;
         self.http1 += &other.http1;
         self.tls += &other.tls;
+        self.tls_decrypted += &other.tls_decrypted;
         self.http2 += &other.http2;
         self.websocket += &other.websocket;
         self.other += &other.other;

@@ -232,7 +232,7 @@ struct Run {
 impl Run {
     fn new(midstream: bool) -> Self {
         Self {
-            layer: Layer::new(Limits::default(), Recorder::default()),
+            layer: Layer::new(Limits::default(), std::sync::Arc::default(), Recorder::default()),
             state: State::default(),
             flow: FlowInfo { midstream, ..FLOW },
             offsets: [0; 2],
@@ -489,7 +489,7 @@ fn roles_come_from_what_is_said() {
     }
     for (side, bytes) in [(S, "GET / HTTP/1.1\r\n\r\n"), (C, "HTTP/1.1 204 x\r\n\r\n")] {
         let flow = FlowInfo { originator: endpoint(server), responder: endpoint(client), ..FLOW };
-        let mut layer = Layer::new(Limits::default(), Roles(Vec::new()));
+        let mut layer = Layer::new(Limits::default(), std::sync::Arc::default(), Roles(Vec::new()));
         let mut state = State::default();
         let chunk = Chunk { side, offset: 0, bytes: bytes.as_bytes(), at: AT };
         layer.chunk(&flow, &mut state, chunk);

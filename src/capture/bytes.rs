@@ -1,20 +1,33 @@
 //! A buffered reader that knows where it is.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Bytes read from the system, or from a decompressor, at once.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// Moves on by so many bytes.
+type Seek<R> = fn(&mut BufReader<R>, i64) -> io::Result<()>;
 
 /// Reads in order and counts; never reads ahead more than its buffer of 256 KiB.
 #[derive(Debug)]
 pub(super) struct ByteStream<R> {
     input: BufReader<R>,
     offset: u64,
+    /// Moves on in what can be moved in.
+    seek: Option<Seek<R>>,
+}
+
+impl ByteStream<File> {
+    /// A file in which skipping is seeking. It may so pass the end, which the next read tells.
+    pub(super) fn seeking(file: File) -> Self {
+        Self { seek: Some(BufReader::seek_relative), ..Self::new(file) }
+    }
 }
 
 impl<R: Read> ByteStream<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input: BufReader::with_capacity(BUFFER_BYTES, input), offset: 0 }
+        Self { input: BufReader::with_capacity(BUFFER_BYTES, input), offset: 0, seek: None }
     }
 
     /// Bytes taken so far.
@@ -46,6 +59,11 @@ impl<R: Read> ByteStream<R> {
 
     /// Passes over up to `count` bytes; gives the bytes passed.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<u64> {
+        if let (Some(seek), Ok(distance)) = (self.seek, i64::try_from(count)) {
+            seek(&mut self.input, distance)?;
+            self.offset += count;
+            return Ok(count);
+        }
         self.pull(count, |_| ())
     }
 

@@ -22,6 +22,10 @@ use crate::time::Timestamp;
 const WRITE_BYTES: usize = 64 << 10;
 /// Time (8 bytes) and link type (2 bytes) before each packet of a tagged stream.
 const TAG_BYTES: usize = 10;
+/// In place of a time: a key log follows. No packet has it.
+const SECRETS_TAG: i64 = i64::MIN;
+/// Bytes of a key log in one record at most: fewer than libpcap believes of a packet.
+const SECRETS_BYTES: usize = 128 << 10;
 /// LINKTYPE_USER0: for private use.
 const TAGGED_LINK: u32 = 147;
 
@@ -29,8 +33,9 @@ const TAGGED_LINK: u32 = 147;
 pub(super) enum Job {
     /// Hands a pcap on as it is, from the first record on.
     Pass(Pcap),
-    /// Hands a pcapng on as a tagged pcap, without its first `skip` packets.
-    Tag { skip: u64, limits: Limits },
+    /// Hands a pcapng on as a tagged pcap, without its first `skip` packets, and with its secrets
+    /// if those are wanted.
+    Tag { skip: u64, secrets: bool, limits: Limits },
 }
 
 /// A running feed thread.
@@ -52,7 +57,7 @@ impl Feed {
         let outlet = Outlet { pipe, bytes: Vec::new(), whole: 0 };
         let work = move || match job {
             Job::Pass(framing) => pass(stream, &framing, outlet),
-            Job::Tag { skip, limits } => tag(stream, skip, &limits, outlet),
+            Job::Tag { skip, secrets, limits } => tag(stream, skip, secrets, &limits, outlet),
         };
         let thread = std::thread::Builder::new().name("capture-feed".to_owned()).spawn(work)?;
         Ok(Self { thread: Some(thread), may_block })
@@ -171,16 +176,18 @@ fn pass_records<R: Read>(
 fn tag<R: Read>(
     mut stream: ByteStream<R>,
     skip: u64,
+    secrets: bool,
     limits: &Limits,
     mut outlet: Outlet,
 ) -> Result<(), Fault> {
-    let result = tag_packets(&mut stream, skip, limits, &mut outlet);
+    let result = tag_packets(&mut stream, skip, secrets, limits, &mut outlet);
     outlet.close(result)
 }
 
 fn tag_packets<R: Read>(
     stream: &mut ByteStream<R>,
     mut skip: u64,
+    secrets: bool,
     limits: &Limits,
     outlet: &mut Outlet,
 ) -> Result<(), Stop> {
@@ -198,7 +205,11 @@ fn tag_packets<R: Read>(
                 append_tagged(&packet, &body, &mut outlet.bytes);
                 outlet.commit()?;
             }
-            Some(Block::Interface | Block::Other) => {}
+            Some(Block::Secrets(lines)) if secrets => {
+                append_secrets(body.get(lines).unwrap_or_default(), &mut outlet.bytes);
+                outlet.commit()?;
+            }
+            Some(Block::Interface | Block::Secrets(_) | Block::Other) => {}
         }
     }
 }
@@ -229,15 +240,43 @@ fn append_tagged(packet: &PacketBlock, body: &[u8], out: &mut Vec<u8>) {
     for field in [0, 0, captured, packet.wire_len] {
         out.extend_from_slice(&field.to_ne_bytes());
     }
-    out.extend_from_slice(&packet.time.as_nanos().to_ne_bytes());
+    out.extend_from_slice(&packet.time.as_nanos().max(SECRETS_TAG + 1).to_ne_bytes());
     out.extend_from_slice(&packet.link.0.to_ne_bytes());
     out.extend_from_slice(data);
 }
 
-/// Takes the tag off a packet of a tagged stream.
-pub(super) fn untag(bytes: &[u8]) -> Option<(Timestamp, LinkType, &[u8])> {
+/// Records of a tagged stream with a key log, cut at ends of lines.
+fn append_secrets(mut lines: &[u8], out: &mut Vec<u8>) {
+    while !lines.is_empty() {
+        let room = lines.get(..SECRETS_BYTES).unwrap_or(lines);
+        let end = memchr::memrchr(b'\n', room).filter(|_| room.len() < lines.len());
+        let (now, later) = lines.split_at(end.map_or(room.len(), |end| end + 1));
+        lines = later;
+        let captured = u32::try_from(TAG_BYTES + now.len()).unwrap_or(MAX_CAPTURED_BYTES);
+        for field in [0, 0, captured, 0] {
+            out.extend_from_slice(&field.to_ne_bytes());
+        }
+        out.extend_from_slice(&SECRETS_TAG.to_ne_bytes());
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(now);
+    }
+}
+
+/// A record of a tagged stream without its tag.
+pub(super) enum Untagged<'b> {
+    Packet(Timestamp, LinkType, &'b [u8]),
+    /// Lines of a key log.
+    Secrets(&'b [u8]),
+}
+
+/// Takes the tag off a record of a tagged stream.
+pub(super) fn untag(bytes: &[u8]) -> Option<Untagged<'_>> {
     let (nanos, bytes) = bytes.split_first_chunk()?;
     let (link, bytes) = bytes.split_first_chunk()?;
-    let time = Timestamp::from_nanos(i64::from_ne_bytes(*nanos));
-    Some((time, LinkType(u16::from_ne_bytes(*link)), bytes))
+    let nanos = i64::from_ne_bytes(*nanos);
+    if nanos == SECRETS_TAG {
+        return Some(Untagged::Secrets(bytes));
+    }
+    let time = Timestamp::from_nanos(nanos);
+    Some(Untagged::Packet(time, LinkType(u16::from_ne_bytes(*link)), bytes))
 }

@@ -256,7 +256,7 @@ fn walk_pcapng<R: Read>(
             None => return Ok(offset),
             Some(Block::Packet(_)) if seen == packets => return Ok(offset),
             Some(Block::Packet(_)) => seen += 1,
-            Some(Block::Interface | Block::Other) => {}
+            Some(Block::Interface | Block::Secrets(_) | Block::Other) => {}
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod live;
 mod open_error;
 mod pcapng;
 mod piped;
+mod secrets;
 mod source;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod samples;
 pub use damage::{Damage, DamageKind};
 pub use inputs::{Input, InputError, expand};
 pub use open_error::{OpenError, OpenProblem};
+pub use secrets::secrets;
 pub use source::{Next, Source};
 
 use crate::time::Timestamp;

@@ -19,6 +19,10 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+/// Decryption Secrets Block.
+const SECRETS: u32 = 10;
+/// Secrets type of a TLS key log (RFC 9850).
+const TLS_KEY_LOG: u32 = 0x544C_534B;
 
 /// Fixed part of Enhanced Packet and Packet Blocks, in bytes.
 const PACKET_HEAD_BYTES: u32 = 20;
@@ -93,6 +97,8 @@ impl Interface {
 /// How much of a packet block to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
+    /// Nothing: it counts as [`Block::Other`].
+    None,
     /// Its fixed part only, to see that it is sound.
     Head,
     /// All of it.
@@ -106,6 +112,8 @@ pub(super) enum Block {
     Packet(PacketBlock),
     /// An interface, now the last of [`Pcapng::interfaces`].
     Interface,
+    /// A TLS key log: where it stands in the body.
+    Secrets(Range<usize>),
     /// Anything else.
     Other,
 }
@@ -161,18 +169,22 @@ impl Pcapng {
         let wanted = match head.kind {
             None => head.body_bytes.min(4),
             Some(INTERFACE_DESCRIPTION) => head.body_bytes,
-            Some(PACKET | SIMPLE_PACKET | ENHANCED_PACKET) if load == Load::Head => {
-                head.body_bytes.min(PACKET_HEAD_BYTES)
-            }
-            Some(PACKET | SIMPLE_PACKET | ENHANCED_PACKET) => head.body_bytes,
+            Some(PACKET | SIMPLE_PACKET | ENHANCED_PACKET) => match load {
+                Load::None => 0,
+                Load::Head => head.body_bytes.min(PACKET_HEAD_BYTES),
+                Load::Whole => head.body_bytes,
+            },
+            Some(SECRETS) if load != Load::Head => head.body_bytes,
             Some(_) => 0,
         };
         take_body(stream, &head, wanted, body)?;
         let block = match head.kind {
             None => self.begin_section(&head, body)?,
             Some(INTERFACE_DESCRIPTION) => self.add_interface(&head, body)?,
+            Some(PACKET | SIMPLE_PACKET | ENHANCED_PACKET) if load == Load::None => Block::Other,
             Some(PACKET | ENHANCED_PACKET) => Block::Packet(self.packet(&head, body)?),
             Some(SIMPLE_PACKET) => Block::Packet(self.simple_packet(&head, body)?),
+            Some(SECRETS) => key_log(&head, body).map_or(Block::Other, Block::Secrets),
             Some(_) => Block::Other,
         };
         Ok(Some(block))
@@ -281,6 +293,14 @@ impl Pcapng {
             Fault::corrupt(head.offset, reason)
         })
     }
+}
+
+/// Where the key log of a secrets block stands. One that claims more bytes than there are holds
+/// what is there.
+fn key_log(head: &Head, body: &[u8]) -> Option<Range<usize>> {
+    let (kind, len) = (head.order.u32_at(body, 0)?, head.order.u32_at(body, 4)?);
+    let end = 8_usize.saturating_add(usize::try_from(len).ok()?).min(body.len());
+    (kind == TLS_KEY_LOG && end > 8).then_some(8..end)
 }
 
 /// Loads the first `wanted` bytes of a body, passes the rest, and checks the length at the end.

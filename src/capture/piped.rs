@@ -15,7 +15,7 @@ use super::bytes::{ByteStream, read_full};
 use super::compression::Compression;
 use super::damage::Fault;
 use super::direct::{Step, piped_time, reason};
-use super::feed::{Feed, Job, untag};
+use super::feed::{Feed, Job, Untagged, untag};
 use super::framing::{FILE_HEADER_BYTES, Format, Pcap};
 use super::open_error::{OpenProblem, looks_like};
 use super::source::Next;
@@ -35,8 +35,8 @@ pub(super) struct Piped {
 enum Marks {
     /// One link type, and the time in the record.
     Passed(LinkType),
-    /// In a tag before each packet.
-    Tagged,
+    /// In a tag before each packet. `secrets`: key logs come likewise.
+    Tagged { secrets: bool },
 }
 
 /// What opening a stream comes to.
@@ -71,7 +71,10 @@ impl Piped {
                 }
                 Err(fault) => return Ok(Opened::Damaged(fault)),
             },
-            Format::Pcapng => (Job::Tag { skip: 0, limits: *limits }, Marks::Tagged),
+            Format::Pcapng => {
+                let job = Job::Tag { skip: 0, secrets: may_block, limits: *limits };
+                (job, Marks::Tagged { secrets: may_block })
+            }
         };
         Self::start(stream, job, marks, read, may_block).map(Opened::Reading)
     }
@@ -80,8 +83,9 @@ impl Piped {
     pub(super) fn tag_file(file: File, skip: u64, limits: &Limits) -> Result<Self, OpenProblem> {
         let read = Arc::new(AtomicU64::new(0));
         let input = Counted { input: Box::new(file), count: Arc::clone(&read) };
-        let job = Job::Tag { skip, limits: *limits };
-        Self::start(ByteStream::new(Box::new(input)), job, Marks::Tagged, read, false)
+        let job = Job::Tag { skip, secrets: false, limits: *limits };
+        let marks = Marks::Tagged { secrets: false };
+        Self::start(ByteStream::new(Box::new(input)), job, marks, read, false)
     }
 
     fn start(
@@ -107,6 +111,11 @@ impl Piped {
         self.read.load(Ordering::Relaxed)
     }
 
+    /// Whether key logs may come between the packets.
+    pub(super) fn brings_secrets(&self) -> bool {
+        matches!(self.marks, Marks::Tagged { secrets: true })
+    }
+
     /// The next packet.
     pub(super) fn read(&mut self) -> Step<'_> {
         let Self { capture, feed, marks, offset, .. } = self;
@@ -115,8 +124,11 @@ impl Piped {
                 *offset += 16 + u64::from(packet.header.caplen);
                 let (time, link, bytes) = match marks {
                     Marks::Passed(link) => (piped_time(packet.header), *link, packet.data),
-                    Marks::Tagged => match untag(packet.data) {
-                        Some(untagged) => untagged,
+                    Marks::Tagged { .. } => match untag(packet.data) {
+                        Some(Untagged::Secrets(lines)) => {
+                            return Step::Packet(Next::Secrets(lines));
+                        }
+                        Some(Untagged::Packet(time, link, bytes)) => (time, link, bytes),
                         None => return Step::Over(Some(Fault::corrupt(*offset, "no tag"))),
                     },
                 };

@@ -31,6 +31,9 @@ pub enum Next<'a> {
         /// Length on the wire, in bytes.
         wire_len: u32,
     },
+    /// Lines of a TLS key log (RFC 9850) that stood here in a stream; of files see
+    /// [`secrets`](super::secrets).
+    Secrets(&'a [u8]),
     /// The capture is over, and was whole.
     End,
     /// The capture is over, and the rest of it cannot be read. Comes once, then [`Next::End`].
@@ -99,6 +102,7 @@ impl Source {
             }
         }
         match piped.as_mut().map(Piped::read) {
+            Some(Step::Packet(secrets @ Next::Secrets(_))) => secrets,
             Some(Step::Packet(packet)) => {
                 *packets += 1;
                 packet
@@ -115,6 +119,12 @@ impl Source {
         let direct = self.direct.as_ref().map_or(0, Direct::bytes_read);
         let piped = self.piped.as_ref().map_or(0, Piped::bytes_read);
         direct.max(piped)
+    }
+
+    /// Whether [`Next::Secrets`] may come.
+    #[must_use]
+    pub fn brings_secrets(&self) -> bool {
+        self.piped.as_ref().is_some_and(Piped::brings_secrets)
     }
 
     fn open_path(path: &Path, limits: &Limits) -> Result<Self, OpenProblem> {
@@ -160,7 +170,7 @@ impl Source {
     fn open_pcapng(mut file: File, limits: &Limits) -> Result<Self, OpenProblem> {
         let mut stream = ByteStream::new(&file);
         let (mut framing, mut body) = (Pcapng::new(limits), Vec::new());
-        while let Ok(Some(Block::Interface | Block::Other)) =
+        while let Ok(Some(Block::Interface | Block::Secrets(_) | Block::Other)) =
             framing.next_block(&mut stream, Load::Head, &mut body)
         {}
         if let Some(link) = common_link(framing.interfaces()) {

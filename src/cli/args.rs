@@ -107,9 +107,10 @@ pub struct Replay {
     /// File whose bytes key the hashes of session ids.
     #[arg(long, value_name = "FILE")]
     pub hash_key: Option<PathBuf>,
-    /// TLS key log (not built yet: encrypted traffic is counted, not read).
+    /// TLS key log (SSLKEYLOGFILE) to decrypt with; may be given several times. Secrets inside
+    /// pcapng files are used by themselves.
     #[arg(long, value_name = "FILE")]
-    pub keylog: Option<PathBuf>,
+    pub keylog: Vec<PathBuf>,
     /// Treat one five-tuple in different VLANs or tunnels as one flow; findings then do not name
     /// them.
     #[arg(long)]

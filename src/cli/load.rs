@@ -75,14 +75,18 @@ pub(super) fn hasher(file: Option<&Path>) -> Result<SecretHasher, Failure> {
     Ok(SecretHasher::new(&key))
 }
 
-fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
+/// A file's content.
+pub(super) fn bytes(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     let size = std::fs::metadata(file).map_err(|error| cannot_read(file, &error))?.len();
     if size > max_bytes {
         let what = format!("{size} bytes long; {max_bytes} is the most that is read");
         return Err(Failure::new(format!("{}: {what}", file.display())));
     }
-    let bytes = std::fs::read(file).map_err(|error| cannot_read(file, &error))?;
-    String::from_utf8(bytes).map_err(|error| {
+    std::fs::read(file).map_err(|error| cannot_read(file, &error))
+}
+
+fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
+    String::from_utf8(bytes(file, max_bytes)?).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         Failure::new(format!("{}: not UTF-8 from byte {offset} on", file.display()))
     })

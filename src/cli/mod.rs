@@ -2,6 +2,7 @@
 
 mod approvals;
 pub mod args;
+mod keylog;
 mod load;
 mod progress;
 mod replay;

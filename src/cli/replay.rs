@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{self, FailOn};
+use super::keylog;
 use super::load::{self, Sources};
 use super::progress::Bar;
 use super::{Exit, Failure, complain};
@@ -25,15 +26,13 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
-    if args.keylog.is_some() {
-        complain("warning: --keylog: TLS is not decrypted yet; encrypted flows are counted only");
-    }
     let inputs = load::inputs(&args.captures)?;
     let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
     let policy = load::policy(&sources)?;
     let mut config = Config {
         vlan_scope: !args.ignore_vlan,
         hasher: load::hasher(args.hash_key.as_deref())?,
+        keyring: Arc::new(keylog::read(&args.keylog)?),
         ..Config::default()
     };
     if let Some(threads) = args.threads {
@@ -64,11 +63,13 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         None => verdict(args, &outcome),
     };
     if !args.json {
+        let mut notices = notices(&policy, outcome.stats.timestamp);
+        notices.extend(unmatched_keylog(args, &config));
         let report = Report {
             servers: &servers,
             findings: &outcome.findings,
             stats: &outcome.stats,
-            notices: &notices(&policy, outcome.stats.timestamp),
+            notices: &notices,
             written: &written,
             exit_code: exit.code(),
             exit_reason: &reason,
@@ -224,6 +225,16 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
         }
         (_, FailOn::Never) => (Exit::Clean, String::new()),
     }
+}
+
+/// A key log that belongs to other traffic.
+fn unmatched_keylog(args: &args::Replay, config: &Config) -> Option<String> {
+    let unmatched = !args.keylog.is_empty() && config.keyring.matched() == 0;
+    unmatched.then(|| {
+        "no connection of the captures has its secrets in a key log of --keylog; it must be written \
+         while the traffic is, by the client or the server of it"
+            .to_owned()
+    })
 }
 
 /// What the operator should know beside the findings.

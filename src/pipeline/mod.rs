@@ -27,6 +27,7 @@ mod workers;
 
 use std::fmt;
 use std::num::NonZero;
+use std::sync::Arc;
 
 pub use analysis::{Analysis, Policy};
 use analysis::{Listener, Tell};
@@ -37,6 +38,7 @@ pub use recognise::Recogniser;
 pub use shard::{Limits as ShardLimits, SHARDS};
 pub use workers::WorkerPanicked;
 
+use crate::app::Keyring;
 use crate::capture::{self, Input};
 use crate::decode::{self, Decoder};
 use crate::finding::{self, Finding, Findings};
@@ -57,6 +59,8 @@ pub struct Config {
     pub vlan_scope: bool,
     /// Hashes session ids.
     pub hasher: SecretHasher,
+    /// Secrets of connections in TLS. Those that captures hold are added to it.
+    pub keyring: Arc<Keyring>,
     /// Bounds of capture files.
     pub capture: capture::Limits,
     /// Bounds of decoding.
@@ -75,6 +79,7 @@ impl Default for Config {
             threads: std::thread::available_parallelism().map_or(1, NonZero::get).min(8),
             vlan_scope: true,
             hasher: SecretHasher::default(),
+            keyring: Arc::default(),
             capture: capture::Limits::default(),
             decode: decode::Limits::default(),
             shards: ShardLimits::default(),
@@ -148,10 +153,16 @@ pub fn replay(
     inputs: Vec<Input>,
     observer: &mut impl Observer,
 ) -> Result<Outcome, Error> {
-    let workers =
-        Workers::new(&config.shards, &config.hasher, config.threads).map_err(Error::Thread)?;
+    let keyring = &config.keyring;
+    let workers = Workers::new(&config.shards, &config.hasher, keyring, config.threads)
+        .map_err(Error::Thread)?;
     let decoder = Decoder::new(config.decode).with_vlan_scope(config.vlan_scope);
-    let mut reader = Reader::new(config.capture, decoder, workers);
+    for input in &inputs {
+        capture::secrets(input, &config.capture, |secrets| {
+            keyring.add_text(secrets);
+        });
+    }
+    let mut reader = Reader::new(config.capture, decoder, workers, Arc::clone(keyring));
     let mut analysis = Analysis::new(policy, config.inventory, config.findings);
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::shard::Caused;
 use super::workers::Workers;
+use crate::app::Keyring;
 use crate::capture::{self, Damage, Input, LinkType, Next, OpenError, Packet, Source};
 use crate::decode::{Class, Decoded, Decoder, Skip, TunnelPath};
 use crate::finding::{PacketNames, PacketRef};
@@ -165,6 +166,7 @@ pub(super) struct Reader {
     limits: capture::Limits,
     decoder: Decoder,
     workers: Workers,
+    keyring: Arc<Keyring>,
     counters: Counters,
     names: Names,
     troubles: Vec<Trouble>,
@@ -173,13 +175,19 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// A reader that hands segments and datagrams to `workers`.
+    /// A reader that hands segments and datagrams to `workers`, and secrets to `keyring`.
     #[must_use]
-    pub(super) fn new(limits: capture::Limits, decoder: Decoder, workers: Workers) -> Self {
+    pub(super) fn new(
+        limits: capture::Limits,
+        decoder: Decoder,
+        workers: Workers,
+        keyring: Arc<Keyring>,
+    ) -> Self {
         Self {
             limits,
             decoder,
             workers,
+            keyring,
             counters: Counters::default(),
             names: Names::default(),
             troubles: Vec::new(),
@@ -206,10 +214,17 @@ impl Reader {
         self.counters.captures += 1;
         let mut out = Vec::new();
         let mut is_first = true;
+        let expected = self.keyring.expects_more();
+        self.keyring.expect_more(expected || source.brings_secrets());
         loop {
             let packet = match source.next() {
                 Next::Packet { time, link, bytes, wire_len } => {
                     Packet { index: self.counters.packets, time, link, bytes, wire_len }
+                }
+                Next::Secrets(secrets) => {
+                    self.workers.settle(&mut out);
+                    self.keyring.add_text(secrets);
+                    continue;
                 }
                 Next::End => break,
                 Next::Damaged(damage) => {
@@ -227,6 +242,10 @@ impl Reader {
                 let bytes = if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
                 seen(&self.names, Progress { bytes, packets: self.counters.packets }, &mut out);
             }
+        }
+        if self.keyring.expects_more() != expected {
+            self.workers.settle(&mut out);
+            self.keyring.expect_more(expected);
         }
         if let Some(file) = self.names.files.last_mut() {
             file.bytes = self.counters.bytes - before;
@@ -320,10 +339,11 @@ mod tests {
     use crate::secret::SecretHasher;
 
     fn reader(threads: usize) -> Reader {
-        let workers =
-            Workers::new(&shard::Limits::default(), &SecretHasher::default(), threads).unwrap();
+        let (limits, hasher) = (shard::Limits::default(), SecretHasher::default());
+        let keyring = Arc::default();
+        let workers = Workers::new(&limits, &hasher, &keyring, threads).unwrap();
         let decoder = Decoder::new(decode::Limits::default());
-        Reader::new(capture::Limits::default(), decoder, workers)
+        Reader::new(capture::Limits::default(), decoder, workers, keyring)
     }
 
     /// What reading captures one after the other gives: messages as method (or kind) and whether

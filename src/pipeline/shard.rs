@@ -1,6 +1,8 @@
 //! One shard: a flow table of its own with the layers above it, up to observations.
 
-use crate::app;
+use std::sync::Arc;
+
+use crate::app::{self, Keyring};
 use crate::decode::{Datagram, Segment};
 use crate::flow::{self, At};
 use crate::mcp;
@@ -51,13 +53,18 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// A shard with its share of the bounds.
+    /// A shard with its share of the bounds; all shards decrypt with the same secrets.
     #[must_use]
-    pub(super) fn new(number: u8, limits: &Limits, hasher: SecretHasher) -> Self {
+    pub(super) fn new(
+        number: u8,
+        limits: &Limits,
+        hasher: SecretHasher,
+        keyring: Arc<Keyring>,
+    ) -> Self {
         Self {
             number,
             table: flow::Table::new(limits.flow.share(SHARDS)),
-            layers: app::Layer::new(limits.app, mcp::Tap::new(limits.mcp, hasher)),
+            layers: app::Layer::new(limits.app, keyring, mcp::Tap::new(limits.mcp, hasher)),
         }
     }
 

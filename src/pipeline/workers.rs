@@ -4,10 +4,12 @@
 //! are copied into one batch per thread and round; a round's observations are merged by the packet
 //! that caused them, so what comes out is in packet order either way.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::shard::{Caused, Limits, SHARDS, Shard};
+use crate::app::Keyring;
 use crate::decode::{Datagram, DatagramHeader, Segment, SegmentHeader};
 use crate::flow::{self, At};
 use crate::secret::SecretHasher;
@@ -104,18 +106,20 @@ impl Workers {
     pub(super) fn new(
         limits: &Limits,
         hasher: &SecretHasher,
+        keyring: &Arc<Keyring>,
         threads: usize,
     ) -> std::io::Result<Self> {
-        Self::with_process(limits, hasher, threads, process)
+        Self::with_process(limits, hasher, keyring, threads, process)
     }
 
     fn with_process(
         limits: &Limits,
         hasher: &SecretHasher,
+        keyring: &Arc<Keyring>,
         threads: usize,
         process: Process,
     ) -> std::io::Result<Self> {
-        let mut spread = spread(limits, hasher, threads);
+        let mut spread = spread(limits, hasher, keyring, threads);
         let (mut inline, mut workers) = (Vec::new(), Vec::new());
         if spread.len() == 1 {
             inline.extend(spread.pop().into_iter().flatten());
@@ -214,6 +218,18 @@ impl Workers {
         }
     }
 
+    /// Waits until everything that was pushed is taken in: what all shards share may then change,
+    /// with the same outcome for any number of threads.
+    pub(super) fn settle(&mut self, out: &mut Vec<Caused>) {
+        if self.threads.is_empty() {
+            return;
+        }
+        self.dispatch(false, out);
+        while self.under_way > 0 {
+            self.collect(out);
+        }
+    }
+
     /// Closes all flows and hands out everything that is under way.
     pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         if self.threads.is_empty() {
@@ -297,12 +313,17 @@ impl Worker {
 
 /// All shards, dealt out to so many threads: shard `n` is number `n / threads` of thread
 /// `n % threads`.
-pub(super) fn spread(limits: &Limits, hasher: &SecretHasher, threads: usize) -> Vec<Vec<Shard>> {
+pub(super) fn spread(
+    limits: &Limits,
+    hasher: &SecretHasher,
+    keyring: &Arc<Keyring>,
+    threads: usize,
+) -> Vec<Vec<Shard>> {
     let count = threads.clamp(1, SHARDS);
     let mut own: Vec<_> = (0..count).map(|_| Vec::new()).collect();
     for (number, at) in (0_u8..).zip(0..SHARDS) {
         if let Some(own) = own.get_mut(at % count) {
-            own.push(Shard::new(number, limits, hasher.clone()));
+            own.push(Shard::new(number, limits, hasher.clone(), Arc::clone(keyring)));
         }
     }
     own
@@ -344,10 +365,14 @@ mod tests {
     use super::super::samples::{Capture, decoded};
     use super::*;
 
+    fn workers(threads: usize) -> Workers {
+        let (limits, hasher) = (Limits::default(), SecretHasher::default());
+        Workers::new(&limits, &hasher, &Arc::default(), threads).unwrap()
+    }
+
     /// Everything that comes out, in order, and the segments that all shards counted.
     fn run(capture: &Capture, threads: usize, max_segments: usize) -> (Vec<String>, u64) {
-        let mut workers =
-            Workers::new(&Limits::default(), &SecretHasher::default(), threads).unwrap();
+        let mut workers = workers(threads);
         workers.max_segments = max_segments;
         let mut out = Vec::new();
         decoded(capture, |segment| workers.push(segment, &mut out));
@@ -376,7 +401,7 @@ mod tests {
     #[test]
     fn what_came_out_is_in_order_of_the_packets_that_caused_it() {
         let capture = Capture::of_calls(40);
-        let mut workers = Workers::new(&Limits::default(), &SecretHasher::default(), 3).unwrap();
+        let mut workers = workers(3);
         workers.max_segments = 16;
         let mut out = Vec::new();
         decoded(&capture, |segment| workers.push(segment, &mut out));
@@ -389,8 +414,7 @@ mod tests {
     fn flows_go_on_after_a_finish_in_the_middle_as_new_ones() {
         let capture = Capture::of_calls(8);
         for threads in [1, 4] {
-            let mut workers =
-                Workers::new(&Limits::default(), &SecretHasher::default(), threads).unwrap();
+            let mut workers = workers(threads);
             let mut out = Vec::new();
             for _ in 0..2 {
                 decoded(&capture, |segment| workers.push(segment, &mut out));
@@ -409,7 +433,7 @@ mod tests {
             Vec::new()
         }
         let (limits, hasher) = (Limits::default(), SecretHasher::default());
-        let mut workers = Workers::with_process(&limits, &hasher, 2, panic_at_work).unwrap();
+        let mut workers = Workers::with_process(&limits, &hasher, &Arc::default(), 2, panic_at_work).unwrap();
         workers.max_segments = 4;
         let mut out = Vec::new();
         decoded(&Capture::of_calls(20), |segment| workers.push(segment, &mut out));

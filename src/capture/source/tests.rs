@@ -19,6 +19,7 @@ fn drain(source: &mut Source) -> Read {
             Next::Packet { time, link, bytes, wire_len } => {
                 frames.push(Frame { time, link, bytes: bytes.to_vec(), wire_len });
             }
+            Next::Secrets(_) => panic!("secrets"),
             Next::End => return (frames, None),
             Next::Damaged(damage) => {
                 assert_eq!(damage.packets_before, frames.len() as u64);

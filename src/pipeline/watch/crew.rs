@@ -60,7 +60,7 @@ impl Crew {
         limits: Limits,
         process: Process,
     ) -> Result<Self, Error> {
-        let shards = spread(&config.shards, &config.hasher, config.threads);
+        let shards = spread(&config.shards, &config.hasher, &config.keyring, config.threads);
         let count = shards.len();
         let on_their_way = count * (limits.queue_batches + feeds.len() + 1);
         let pool = Arc::new(Pool::new(on_their_way));

@@ -378,6 +378,7 @@ fn read(file: &Path, mut each: impl FnMut(&Packet<'_>)) -> Option<(Timestamp, Ti
     let mut times: Option<(Timestamp, Timestamp)> = None;
     loop {
         match source.next() {
+            Next::Secrets(_) => {}
             Next::Packet { time, link, bytes, wire_len } => {
                 times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
                 each(&Packet { index: 0, time, link, bytes, wire_len });
