@@ -39,7 +39,8 @@ enum Beginning {
 
 impl<S: ExchangeSink> Turn<'_, S> {
     pub(in crate::app) fn alternate(&mut self, chunk: Chunk<'_>) {
-        if self.state.shed.is_some() || chunk.bytes.is_empty() {
+        let opaque = *state::at(&mut self.state.in_tls, chunk.side);
+        if self.state.shed.is_some() || opaque || chunk.bytes.is_empty() {
             return;
         }
         let next = *state::at(&mut self.state.next, chunk.side);
@@ -113,10 +114,10 @@ impl<S: ExchangeSink> Turn<'_, S> {
         if starts {
             return Some(Beginning::Message(Half::new(direction)));
         }
-        if !matches!(self.state.lane(side), Lane::Http) {
+        if !matches!(self.state.lane(side), Lane::Talk) {
             return None;
         }
-        let half = self.state.http.as_deref_mut()?.half(direction);
+        let half = self.state.http1_mut()?.half(direction);
         if offset < next {
             return Some(Beginning::Behind { events: half.carries_events() });
         }
@@ -126,7 +127,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
 
     /// The exchange whose message is being read.
     fn open_number(&self, direction: Direction) -> Option<u32> {
-        let pairing = &self.state.http.as_deref()?.pairing;
+        let pairing = &self.state.http1()?.pairing;
         let open = match direction {
             Direction::ToServer => pairing.request,
             Direction::ToClient => pairing.response,
@@ -181,16 +182,16 @@ impl<S: ExchangeSink> Turn<'_, S> {
         let (mut env, sink, state) = self.parts();
         let direction = alternate.direction;
         let client = if direction == Direction::ToServer { side } else { side.other() };
-        let (tunnels, depth) = state.http.as_deref().map_or((&[][..], 0), |connection| {
+        let depth = state.http1().map_or(0, |connection| {
             let [request, response] = connection.pairing.tunnels;
-            let depth = if direction == Direction::ToServer { request } else { response };
-            (&connection.tunnels[..], depth)
+            if direction == Direction::ToServer { request } else { response }
         });
+        let scheme = state.scheme();
         let mut feed = AmbiguousFeed {
             direction,
             sink,
             user: &mut state.user,
-            context: line(flow, Some(client), at, tunnels).context(depth),
+            context: line(flow, Some(client), scheme, at, &state.tunnels).context(depth),
             begun: &mut alternate.begun,
             ended: &mut alternate.ended,
         };

@@ -77,7 +77,7 @@ impl Datagrams {
 
 fn read_dns<S: ExchangeSink>(datagram: &Datagram<'_>, sink: &mut S, counters: &mut Counters) {
     if let Some(message) = dns::parse(datagram.payload) {
-        counters.dns += 1;
+        counters.dns_messages += 1;
         let context = context(datagram, !message.response);
         sink.dns(&context, &mut S::State::default(), message);
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::datagram::Datagrams;
 use super::http1::head::Scratch;
-use super::probe::Protocol;
 use super::state::State;
+use super::tls::decrypt::Scratch as Records;
 use super::turn::Turn;
 use super::{Counters, Keyring, Limits};
 use crate::anomaly::Anomaly;
@@ -18,22 +18,23 @@ use crate::net::Side;
 #[derive(Debug)]
 pub struct Layer<S> {
     limits: Limits,
-    #[expect(dead_code, reason = "used once flows in TLS are read")]
     keyring: Arc<Keyring>,
     scratch: Scratch,
+    records: Records,
     sink: S,
     counters: Counters,
     datagrams: Datagrams,
 }
 
 impl<S: ExchangeSink> Layer<S> {
-    /// A layer that decrypts with `keyring` and hands exchanges to `sink`.
+    /// A layer that decrypts TLS with `keyring` and hands exchanges to `sink`.
     #[must_use]
     pub fn new(limits: Limits, keyring: Arc<Keyring>, sink: S) -> Self {
         Self {
             limits,
             keyring,
             scratch: Scratch::default(),
+            records: Records::default(),
             sink,
             counters: Counters::default(),
             datagrams: Datagrams::default(),
@@ -72,6 +73,8 @@ impl<S: ExchangeSink> Layer<S> {
         Turn {
             limits: &self.limits,
             scratch: &mut self.scratch,
+            keyring: &self.keyring,
+            records: &mut self.records,
             sink: &mut self.sink,
             counters: &mut self.counters,
             flow,
@@ -85,7 +88,7 @@ impl<S: ExchangeSink> Layer<S> {
             Interest::None
         } else if self.sink.is_mcp(&state.user) {
             Interest::Mcp
-        } else if state.http.is_some() {
+        } else if state.talk.is_some() || state.session.is_some() {
             Interest::Candidate
         } else {
             Interest::Unknown
@@ -122,14 +125,7 @@ impl<S: ExchangeSink> Handler for Layer<S> {
     }
 
     fn closed(&mut self, flow: &FlowInfo, mut state: Self::State, at: At) {
-        self.turn(flow, &mut state, at).conclude();
-        if !state.tallied {
-            let tally = self.counters.of_mut(Protocol::Other);
-            tally.flows += 1;
-            tally.bytes += state.untallied;
-        }
-        let protocol = state.shed.unwrap_or(Protocol::Other);
-        self.counters.of_mut(protocol).bytes += flow.shed_bytes;
+        self.turn(flow, &mut state, at).close();
     }
 
     fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly) {

@@ -1,11 +1,12 @@
-//! In-order bytes into exchanges: protocol probe, HTTP/1, and what is shed; datagrams into what
-//! DNS and the handshakes of QUIC tell. Sans-IO.
+//! In-order bytes into exchanges: protocol probe, TLS, HTTP, WebSocket, lines, DNS; datagrams into
+//! what DNS and the handshakes of QUIC tell. Sans-IO.
 //!
 //! In: calls from `flow`, to [`Layer`]. Out: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s
 //! into an [`ExchangeSink`](crate::exchange::ExchangeSink). [`probe`] says which protocol a side
 //! speaks from its first bytes; who is the client follows from what is said, never from ports.
-//! A new protocol is a variant of [`Protocol`] and a lane in `layer`; today all but HTTP/1 are
-//! counted by name and shed.
+//! A side in TLS is read through a session, which decrypts if it has the keys; what comes out is
+//! probed in turn. A protocol is a variant of [`Protocol`] and of `Talk`; everything else is
+//! counted and shed.
 //!
 //! Framing follows RFC 9112, read leniently: an oddity is reported as an
 //! [`Anomaly`](crate::anomaly::Anomaly) and the analysis goes on. After a gap the parser looks
@@ -13,23 +14,19 @@
 
 mod alternate;
 mod datagram;
-#[allow(dead_code, unused_imports, reason = "streams are called once flows of DNS are read")]
 mod dns;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod http1;
-#[allow(dead_code, unused_imports, reason = "until the layer calls it")]
 mod http2;
 mod layer;
-#[allow(dead_code, unused_imports, reason = "called once the layer reads bare connections")]
 mod lines;
 pub mod probe;
 mod quic;
 mod state;
-#[allow(dead_code, unused_imports, reason = "called once flows in TLS are read")]
+mod talk;
 mod tls;
 mod turn;
-#[allow(dead_code, unused_imports, reason = "called once the layer reads switched connections")]
 mod websocket;
 
 #[cfg(test)]
@@ -111,14 +108,18 @@ pub struct Counters {
     pub exchanges: u64,
     /// HTTP/1 flows, tunnels' contents included.
     pub http1: Tally,
-    /// TLS, unreadable.
-    pub tls: Tally,
-    /// TLS that was decrypted: flows of which some record was, with all their bytes.
-    pub tls_decrypted: Tally,
-    /// HTTP/2 in the clear, not built yet: unreadable.
+    /// HTTP/2.
     pub http2: Tally,
-    /// WebSocket, not built yet: unreadable.
+    /// WebSocket.
     pub websocket: Tally,
+    /// JSON-RPC lines on bare connections.
+    pub lines: Tally,
+    /// DNS over TCP.
+    pub dns: Tally,
+    /// TLS that could not be decrypted: unreadable.
+    pub tls: Tally,
+    /// TLS that could; these flows also count as what is inside.
+    pub tls_decrypted: Tally,
     /// Everything else, flows that never showed what they are included.
     pub other: Tally,
     /// UDP datagrams, each counted as a flow.
@@ -128,8 +129,8 @@ pub struct Counters {
     pub quic: Tally,
     /// ClientHellos read out of QUIC.
     pub quic_hellos: u64,
-    /// DNS messages read out of datagrams.
-    pub dns: u64,
+    /// DNS messages, on UDP or TCP.
+    pub dns_messages: u64,
     /// Bytes missing in flows that were being read.
     pub gap_bytes: u64,
     /// Anomalies reported, the flow layer's not among them.
@@ -147,15 +148,17 @@ impl std::ops::AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {
         self.exchanges += other.exchanges;
         self.http1 += &other.http1;
-        self.tls += &other.tls;
-        self.tls_decrypted += &other.tls_decrypted;
         self.http2 += &other.http2;
         self.websocket += &other.websocket;
+        self.lines += &other.lines;
+        self.dns += &other.dns;
+        self.tls += &other.tls;
+        self.tls_decrypted += &other.tls_decrypted;
         self.other += &other.other;
         self.udp += &other.udp;
         self.quic += &other.quic;
         self.quic_hellos += other.quic_hellos;
-        self.dns += other.dns;
+        self.dns_messages += other.dns_messages;
         self.gap_bytes += other.gap_bytes;
         self.anomalies += other.anomalies;
     }
@@ -167,9 +170,11 @@ impl Counters {
     pub const fn of(&self, protocol: Protocol) -> Tally {
         match protocol {
             Protocol::Http1 => self.http1,
-            Protocol::Tls => self.tls,
             Protocol::Http2 => self.http2,
             Protocol::WebSocket => self.websocket,
+            Protocol::Lines => self.lines,
+            Protocol::Dns => self.dns,
+            Protocol::Tls => self.tls,
             Protocol::Other => self.other,
         }
     }
@@ -177,9 +182,11 @@ impl Counters {
     pub(in crate::app) const fn of_mut(&mut self, protocol: Protocol) -> &mut Tally {
         match protocol {
             Protocol::Http1 => &mut self.http1,
-            Protocol::Tls => &mut self.tls,
             Protocol::Http2 => &mut self.http2,
             Protocol::WebSocket => &mut self.websocket,
+            Protocol::Lines => &mut self.lines,
+            Protocol::Dns => &mut self.dns,
+            Protocol::Tls => &mut self.tls,
             Protocol::Other => &mut self.other,
         }
     }

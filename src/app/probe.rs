@@ -16,10 +16,14 @@ pub enum Protocol {
     Http1,
     /// TLS.
     Tls,
-    /// HTTP/2 in the clear.
+    /// HTTP/2.
     Http2,
     /// WebSocket.
     WebSocket,
+    /// JSON-RPC lines without HTTP.
+    Lines,
+    /// DNS over TCP.
+    Dns,
     /// None of these.
     Other,
 }

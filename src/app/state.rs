@@ -4,6 +4,9 @@ use super::alternate::Alternate;
 use super::http1::connection::Connection;
 use super::http1::resync::Search;
 use super::probe::Protocol;
+use super::talk::Talk;
+use super::tls::decrypt::Session;
+use crate::exchange::Scheme;
 use crate::net::{Direction, Side};
 
 /// How far one side has got.
@@ -16,24 +19,33 @@ pub(in crate::app) enum Lane {
     Probe(Vec<u8>),
     /// The side was met in the middle of something.
     Search(Box<Search>),
-    /// HTTP/1.
-    Http,
+    /// What both sides talk.
+    Talk,
     /// Nothing that is read.
     Off,
 }
 
-/// Per-flow state of this layer and, as `T`, of the one above. Under 200 bytes until the flow
-/// turns out to be HTTP.
+/// Per-flow state of this layer and, as `T`, of the one above. Under 250 bytes until the flow
+/// turns out to be something that is read.
 #[derive(Debug, Default)]
 pub struct State<T> {
     pub(in crate::app) user: T,
-    /// By [`Side::index`].
+    /// By [`Side::index`]. Of a side in TLS, what is inside.
     pub(in crate::app) lanes: [Lane; 2],
     /// Who sends requests.
     pub(in crate::app) client: Option<Side>,
     /// What the flow was given up as.
     pub(in crate::app) shed: Option<Protocol>,
-    pub(in crate::app) http: Option<Box<Connection>>,
+    pub(in crate::app) talk: Option<Box<Talk>>,
+    /// Number of the next exchange.
+    pub(in crate::app) next_exchange: u32,
+    /// Authorities of the `CONNECT` tunnels entered, outermost first.
+    pub(in crate::app) tunnels: Vec<Box<str>>,
+    /// By [`Side::index`]: the bytes of the side are TLS records.
+    pub(in crate::app) in_tls: [bool; 2],
+    /// Something was decrypted.
+    pub(in crate::app) decrypted: bool,
+    pub(in crate::app) session: Option<Box<Session>>,
     /// Offset after the last byte delivered, by [`Side::index`].
     pub(in crate::app) next: [u64; 2],
     /// Bytes delivered, by [`Side::index`].
@@ -64,6 +76,34 @@ impl<T> State<T> {
 
     pub(in crate::app) const fn lane(&mut self, side: Side) -> &mut Lane {
         at(&mut self.lanes, side)
+    }
+
+    /// The connection, if HTTP/1 is what is talked.
+    pub(in crate::app) fn http1(&self) -> Option<&Connection> {
+        match self.talk.as_deref() {
+            Some(Talk::Http1(connection)) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The connection, if HTTP/1 is what is talked.
+    pub(in crate::app) fn http1_mut(&mut self) -> Option<&mut Connection> {
+        match self.talk.as_deref_mut() {
+            Some(Talk::Http1(connection)) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Scheme of what is talked.
+    pub(in crate::app) fn scheme(&self) -> Scheme {
+        let secure = self.in_tls != [false, false];
+        let lines = matches!(self.talk.as_deref(), Some(Talk::Lines(_)));
+        match (lines, secure) {
+            (false, false) => Scheme::Http,
+            (false, true) => Scheme::Https,
+            (true, false) => Scheme::Tcp,
+            (true, true) => Scheme::Tls,
+        }
     }
 }
 

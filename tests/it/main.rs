@@ -21,3 +21,4 @@ mod live;
 mod packets;
 mod probes;
 mod run;
+mod tshark;

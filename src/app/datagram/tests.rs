@@ -98,7 +98,7 @@ fn dns_is_told_with_its_client() {
         "2 192.0.2.1:5353 224.0.0.251:5353 Body a.test",
     ];
     assert_eq!(bench.sink.0, expected);
-    assert_eq!((bench.counters.dns, bench.counters.udp.flows), (3, 5));
+    assert_eq!((bench.counters.dns_messages, bench.counters.udp.flows), (3, 5));
     assert_eq!(bench.counters.quic, super::super::Tally::default());
 }
 

@@ -76,7 +76,8 @@ impl Stream {
         }
     }
 
-    fn lose(&mut self) {
+    /// Nothing more is read.
+    pub(in crate::app) fn lose(&mut self) {
         self.lost = true;
         self.pending = Vec::new();
     }

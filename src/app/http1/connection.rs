@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::half::Half;
-use super::head::Upgrade;
+use crate::app::websocket;
 use crate::exchange::End;
 use crate::net::Direction;
 
@@ -53,14 +53,17 @@ pub(in crate::app) enum Outcome {
     Tunnel,
     /// `CONNECT` was refused: no tunnel begins.
     Refused,
-    /// 101: the connection speaks another protocol.
-    Switched(Upgrade),
+    /// 101: the connection speaks HTTP/2 now, and stream 1 answers this exchange's request.
+    ToHttp2(u32),
+    /// 101: this exchange is a WebSocket now.
+    ToWebSocket(u32, Option<websocket::Deflate>),
+    /// 101: something that is not read.
+    ToOther,
 }
 
 /// Requests and responses of one flow.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Pairing {
-    pub(in crate::app) next: u32,
     pub(in crate::app) queue: VecDeque<Pending>,
     pub(in crate::app) request: Option<Open>,
     pub(in crate::app) response: Option<Open>,
@@ -88,8 +91,6 @@ pub(in crate::app) struct Connection {
     pub(in crate::app) requests: Half,
     pub(in crate::app) responses: Half,
     pub(in crate::app) pairing: Pairing,
-    /// Authorities of the tunnels entered, outermost first.
-    pub(in crate::app) tunnels: Vec<Box<str>>,
 }
 
 impl Connection {
@@ -98,7 +99,6 @@ impl Connection {
             requests: Half::new(Direction::ToServer),
             responses: Half::new(Direction::ToClient),
             pairing: Pairing { midstream, ..Pairing::default() },
-            tunnels: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::connection::{Last, Method, Open, Outcome, Pairing, Pending};
 use super::half::{Disposition, Framing, Receiver};
 use super::head::{Facts, Head, StartLine, Transfer, Upgrade};
 use super::oddity::Oddity;
-use crate::app::Counters;
+use crate::app::{Counters, websocket};
 use crate::exchange::{
     BodyInterest, Context, End, ExchangeEvent, ExchangeSink, HeaderSpan, Headers, RequestHead,
     ResponseHead, Scheme, Version, Visibility,
@@ -46,6 +46,8 @@ impl<'a> Line<'a> {
 pub(in crate::app) struct Feed<'a, S: ExchangeSink> {
     pub(in crate::app) direction: Direction,
     pub(in crate::app) pairing: &'a mut Pairing,
+    /// Number of the flow's next exchange.
+    pub(in crate::app) next: &'a mut u32,
     pub(in crate::app) sink: &'a mut S,
     pub(in crate::app) user: &'a mut S::State,
     pub(in crate::app) counters: &'a mut Counters,
@@ -65,8 +67,8 @@ impl<S: ExchangeSink> Feed<'_, S> {
     }
 
     const fn begin(&mut self) -> u32 {
-        let number = self.pairing.next;
-        self.pairing.next = number.wrapping_add(1);
+        let number = *self.next;
+        *self.next = number.wrapping_add(1);
         self.counters.exchanges += 1;
         number
     }
@@ -131,6 +133,8 @@ impl<S: ExchangeSink> Feed<'_, S> {
             doubt: false,
             stop: false,
         };
+        const SWITCH: Disposition =
+            Disposition { framing: Framing::Empty, stop: true, ..INTERIM };
         if status < 200 && status != 101 {
             return INTERIM;
         }
@@ -144,20 +148,35 @@ impl<S: ExchangeSink> Feed<'_, S> {
             None => self.unpaired(),
         };
         let method = pending.map(|pending| pending.method);
+        let upgrade = (status == 101).then(|| head.facts.upgrade.unwrap_or(Upgrade::Other));
+        if upgrade == Some(Upgrade::Http2) {
+            // No response of its own: the one to this request comes in stream 1.
+            self.pairing.outcome = Some(Outcome::ToHttp2(number));
+            return SWITCH;
+        }
         let tunnelled = method == Some(Method::Connect) && (200..300).contains(&status);
         if method == Some(Method::Connect) {
             self.pairing.outcome = Some(if tunnelled { Outcome::Tunnel } else { Outcome::Refused });
-        } else if status == 101 {
-            let upgrade = head.facts.upgrade.unwrap_or(Upgrade::Other);
-            self.pairing.outcome = Some(Outcome::Switched(upgrade));
         }
         let stop = tunnelled || status == 101;
         let empty = stop || method == Some(Method::Head) || matches!(status, 204 | 304);
         let framing = if empty { Framing::Empty } else { response_framing(&head.facts) };
         let doubt = pending.is_none() && framing != Framing::Chunked;
-        self.pairing.response = Some(Open { number, tunnel, last: None });
         let event = ResponseHead { status, version: head.version, headers: head.headers };
         let interest = self.event(number, tunnel, ExchangeEvent::ResponseHead(event));
+        match upgrade {
+            // The exchange goes on for as long as the connection does.
+            Some(Upgrade::WebSocket) => {
+                let deflate = websocket::deflate(&head.headers);
+                self.pairing.outcome = Some(Outcome::ToWebSocket(number, deflate));
+            }
+            other => {
+                self.pairing.response = Some(Open { number, tunnel, last: None });
+                if other.is_some() {
+                    self.pairing.outcome = Some(Outcome::ToOther);
+                }
+            }
+        }
         Disposition { framing, interest, doubt, stop }
     }
 

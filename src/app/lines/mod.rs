@@ -13,7 +13,7 @@ mod role;
 mod tests;
 mod top;
 
-pub(in crate::app) use role::{Sign, role, sign};
+pub(in crate::app) use role::{Sign, are_whole, role, sign};
 
 use crate::app::websocket::Feed;
 use crate::exchange::{BodyInterest, End, ExchangeEvent, ExchangeSink};
@@ -43,11 +43,6 @@ impl Connection {
             fins: 0,
             concluded: false,
         }
-    }
-
-    /// Whether an event of the exchange was given, and its number is used up.
-    pub(in crate::app) const fn is_begun(&self) -> bool {
-        self.stream.begun
     }
 
     const fn half(&mut self, direction: Direction) -> (&mut Half, &mut Stream) {

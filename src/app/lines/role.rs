@@ -56,6 +56,16 @@ pub(in crate::app) fn sign(bytes: &[u8], max: usize) -> Sign {
     }
 }
 
+/// Whether bytes from the middle of a flow are lines of JSON-RPC from their first to their last
+/// byte. A body of HTTP that lies in segments of its own seldom ends with a line feed.
+pub(in crate::app) fn are_whole(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'{')
+        && bytes.last() == Some(&b'\n')
+        && sign(bytes, bytes.len()) == Sign::Lines
+        && memchr::memchr_iter(b'\n', bytes)
+            .all(|end| matches!(bytes.get(end + 1), None | Some(b'{' | b'\n')))
+}
+
 /// What the side that says this line does, as far as the start of the line tells: `ToServer` if
 /// it asks as a client does, `ToClient` if it answers or asks as a server does.
 pub(in crate::app) fn role(line: &[u8]) -> Option<Direction> {

@@ -64,7 +64,6 @@ fn assert_calls(seen: &Seen, what: &str, server: &str, calls: usize) {
 
 /// p38: calls in masked frames, whole, in fragments, in one-byte segments and with a ping between.
 #[test]
-#[ignore = "needs the layer"]
 fn websocket() {
     for (name, mss, fragments) in
         [("whole", 1460, 1), ("fragments", 1460, 3), ("bytes", 1, 1), ("both", 7, 2)]
@@ -93,7 +92,6 @@ fn websocket() {
 
 /// A whole session on a WebSocket, with requests of the server that have the client's ids.
 #[test]
-#[ignore = "needs the layer"]
 fn websocket_session() {
     let mut talk = switched("");
     talk.client(text(Client, INITIALIZE));
@@ -126,7 +124,6 @@ fn websocket_session() {
 
 /// A hole inside a long message, and one over whole messages.
 #[test]
-#[ignore = "needs the layer"]
 fn websocket_with_holes() {
     let mut talk = switched("");
     talk.client(text(Client, call_text(1)));
@@ -150,7 +147,6 @@ fn websocket_with_holes() {
 
 /// Chats, chains and language servers on a WebSocket are none of it.
 #[test]
-#[ignore = "needs the layer"]
 fn websocket_look_alikes() {
     let quoted = serde_json::to_string(&call_text(1)).unwrap();
     for (name, ask, said) in [
@@ -181,7 +177,6 @@ fn websocket_look_alikes() {
 
 /// p39: a stdio server behind a bare TCP connection.
 #[test]
-#[ignore = "needs the layer"]
 fn json_lines() {
     for (name, mss, end) in [("lf", 1460, "\n"), ("crlf", 1460, "\r\n"), ("bytes", 1, "\n")] {
         let mut talk = Talk::open();
@@ -199,7 +194,6 @@ fn json_lines() {
 
 /// Several messages in a segment, a server that prints to its output, and a hole.
 #[test]
-#[ignore = "needs the layer"]
 fn json_lines_with_noise() {
     let mut talk = Talk::open();
     talk.client(format!("{INITIALIZE}\n"));
@@ -220,7 +214,6 @@ fn json_lines_with_noise() {
 
 /// The server of a reverse tunnel opens the connection.
 #[test]
-#[ignore = "needs the layer"]
 fn json_lines_to_the_originator() {
     let mut talk = Talk::open();
     talk.server(format!("{INITIALIZE}\n"));
@@ -235,7 +228,6 @@ fn json_lines_to_the_originator() {
 
 /// Lines of JSON that are no session of MCP.
 #[test]
-#[ignore = "needs the layer"]
 fn json_line_look_alikes() {
     let log: String = [INITIALIZE, INITIALIZED, LIST, LISTED, &call_text(2), &result_text(2)]
         .map(|text| format!("{text}\n"))

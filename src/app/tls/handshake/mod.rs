@@ -14,7 +14,7 @@ mod tests;
 
 pub(in crate::app) use certificate::certificate_names;
 pub(in crate::app) use client::{ClientHello, client_hello};
-pub(in crate::app) use messages::{MAX_MESSAGE_BYTES, Messages};
+pub(in crate::app) use messages::Messages;
 pub(in crate::app) use server::{ServerHello, encrypted_extensions_alpn, server_hello};
 
 use read::Reader;

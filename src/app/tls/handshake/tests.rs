@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::messages::MAX_MESSAGE_BYTES;
 use super::*;
 use crate::exchange::{Carrier, Ech};
 
