@@ -427,4 +427,9 @@ proptest! {
         prop_assert_eq!(whole.kinds, cut.kinds);
         prop_assert_eq!(whole.lost, cut.lost);
     }
+
+    #[test]
+    fn what_the_fuzzer_checks_holds(data in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::fuzz(&data);
+    }
 }
