@@ -104,6 +104,7 @@ fn messages() -> Vec<Case> {
             vec![],
         ),
         ("an end in a payload", b"\x81\x05abc".to_vec(), vec![cut_off(b"abc")], vec![]),
+        ("an end before a payload", b"\x81\x05".to_vec(), vec![], vec![]),
         ("an end in a header", b"\x81\x7e\x01".to_vec(), vec![], vec![]),
         ("an end between fragments", frame(0x01, None, b"ab"), vec![cut_off(b"ab")], vec![]),
     ]
