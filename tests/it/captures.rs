@@ -19,12 +19,6 @@ fn folders() -> Vec<PathBuf> {
     std::iter::once(own).chain(more).collect()
 }
 
-fn not_yet_covered() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(root().join("tests/not_yet_covered.txt")).unwrap();
-    let names = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    names.map(str::to_owned).collect()
-}
-
 /// Names of the captures in a folder: those that have a label.
 fn labelled(folder: &Path) -> Vec<(String, Value)> {
     let mut found = Vec::new();
@@ -171,14 +165,13 @@ fn compare_servers(label: &Value, servers: &[&Value], faults: &mut Vec<String>) 
 
 #[test]
 fn every_labelled_capture_gives_what_its_label_says() {
-    let skip = not_yet_covered();
     let (mut seen, mut wrong) = (0, Vec::new());
     for folder in folders() {
         for (file, label) in labelled(&folder) {
-            if skip.contains(&file) {
-                continue;
-            }
-            let run = replay_json(&folder.join(&file), &[]);
+            let keylog = folder.join(&file).with_extension("keylog");
+            let keys = ["--keylog", keylog.to_str().unwrap()];
+            let keys = if keylog.exists() { &keys[..] } else { &[] };
+            let run = replay_json(&folder.join(&file), keys);
             assert!(matches!(run.code, 0 | 1 | 3), "{file}: exit {}: {}", run.code, run.stderr);
             seen += 1;
             let faults = faults(&label, &run.events());

@@ -5,7 +5,7 @@
 //! Nothing is held and nothing is copied: state is a few bytes per direction, and lines may be of
 //! any length.
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(in crate::app) mod fuzz;
 mod half;
 mod role;

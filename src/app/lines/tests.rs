@@ -178,4 +178,9 @@ proptest! {
         prop_assert_eq!(whole.said, cut.said);
         prop_assert_eq!(whole.kinds, cut.kinds);
     }
+
+    #[test]
+    fn what_the_fuzzer_checks_holds(data in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::fuzz(&data);
+    }
 }

@@ -185,7 +185,10 @@ impl Half {
 
     /// The open message, if there is one, will not be complete.
     fn cut<S: ExchangeSink>(&mut self, out: &mut Feed<'_, S>) {
-        self.piece(&[], Some(End::Truncated), out);
+        if self.begun {
+            self.piece(&[], Some(End::Truncated), out);
+        }
+        self.message = None;
     }
 
     fn head<'b, S: ExchangeSink>(&mut self, bytes: &'b [u8], out: &mut Feed<'_, S>) -> &'b [u8] {

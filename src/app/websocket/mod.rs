@@ -8,7 +8,7 @@
 mod extension;
 mod feed;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(in crate::app) mod fuzz;
 mod half;
 mod mask;

@@ -104,6 +104,7 @@ fn messages() -> Vec<Case> {
             vec![],
         ),
         ("an end in a payload", b"\x81\x05abc".to_vec(), vec![cut_off(b"abc")], vec![]),
+        ("an end before a payload", b"\x81\x05".to_vec(), vec![], vec![]),
         ("an end in a header", b"\x81\x7e\x01".to_vec(), vec![], vec![]),
         ("an end between fragments", frame(0x01, None, b"ab"), vec![cut_off(b"ab")], vec![]),
     ]
@@ -426,5 +427,10 @@ proptest! {
         prop_assert_eq!(whole.said, cut.said);
         prop_assert_eq!(whole.kinds, cut.kinds);
         prop_assert_eq!(whole.lost, cut.lost);
+    }
+
+    #[test]
+    fn what_the_fuzzer_checks_holds(data in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::fuzz(&data);
     }
 }
