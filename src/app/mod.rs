@@ -32,7 +32,7 @@ pub use state::State;
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz;
 #[cfg(fuzzing)]
-pub use http2::fuzzing as http2_fuzzing;
+pub use http2::fuzzing as http2_fuzz;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
