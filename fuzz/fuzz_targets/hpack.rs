@@ -2,7 +2,8 @@
 #![no_main]
 
 use loona_hpack::Decoder;
-use shadowtap::app::http2_fuzzing::{Block, Hpack};
+use loona_hpack::decoder::{DecoderError, IntegerDecodingError};
+use shadowtap::app::http2_fuzz::{Block, Hpack};
 
 const PSEUDO: [&[u8]; 6] =
     [b":method", b":path", b":scheme", b":authority", b":status", b":protocol"];
@@ -38,14 +39,19 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     while let Some((len, tail)) = rest.split_first() {
         let (block, tail) = tail.split_at(usize::from(*len).min(tail.len()));
         rest = tail;
-        let ours: Block = ours.decode(block);
+        let ours = ours.decode(block);
         let mut fields = Vec::new();
         let theirs = theirs.decode_with_cb(block, |name, value| {
             fields.push((name.into_owned(), value.into_owned()))
         });
         match (ours, theirs) {
-            (Some(ours), Ok(())) => assert_eq!(ours, normal(fields)),
-            (None, Err(_)) => return,
+            (Block::Read(ours), Ok(())) => assert_eq!(ours, normal(fields)),
+            (Block::Malformed, Err(_)) | (Block::Apart, _) => return,
+            // Integers of five octets behind the prefix, and a size at the end, do no harm.
+            (_, Err(DecoderError::SizeUpdateAtEnd)) => return,
+            (_, Err(DecoderError::IntegerDecodingError(IntegerDecodingError::TooManyOctets))) => {
+                return;
+            }
             (ours, theirs) => panic!("{ours:?} beside {theirs:?} {fields:?}"),
         }
     }

@@ -43,7 +43,7 @@ pub use fuzzing::{
     fuzz, fuzz_dns, fuzz_lines, fuzz_quic_initial, fuzz_tls_handshake, fuzz_websocket,
 };
 #[cfg(fuzzing)]
-pub use http2::fuzzing as http2_fuzzing;
+pub use http2::fuzzing as http2_fuzz;
 #[cfg(fuzzing)]
 pub use tls::decrypt::fuzz as fuzz_tls;
 

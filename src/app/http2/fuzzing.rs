@@ -128,7 +128,8 @@ pub fn connection(data: &[u8]) {
         let direction = if to_server { Direction::ToServer } else { Direction::ToClient };
         let (bytes, tail) = tail.split_at(usize::from(*len).min(tail.len()));
         rest = tail;
-        let over = &mut finished[usize::from(to_server)];
+        let [client_over, server_over] = &mut finished;
+        let over = if to_server { client_over } else { server_over };
         if *over || bytes.is_empty() {
             continue;
         }
@@ -138,7 +139,9 @@ pub fn connection(data: &[u8]) {
                 *over = true;
                 connection.finish(direction, &mut feed);
             }
-            2 => drop(recognise(bytes, &limits)),
+            2 => {
+                recognise(bytes, &limits);
+            }
             _ => connection.feed(direction, bytes, &mut feed),
         }
     }
@@ -146,8 +149,16 @@ pub fn connection(data: &[u8]) {
     assert!(sink.open.is_empty(), "exchanges without an end");
 }
 
-/// What a decoder made of one block: its fields in order, unless something was wrong with it.
-pub type Block = Option<Vec<(Vec<u8>, Vec<u8>)>>;
+/// What the decoder made of one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Its fields, pseudo-header fields first in a fixed order, white space around values off.
+    Read(Vec<(Vec<u8>, Vec<u8>)>),
+    /// Something is wrong with it.
+    Malformed,
+    /// It is read otherwise than by a plain decoder: for a bound, or where decoders differ.
+    Apart,
+}
 
 /// A decoder, for comparison with another one.
 #[derive(Debug, Default)]
@@ -157,19 +168,19 @@ pub struct Hpack {
 }
 
 impl Hpack {
-    /// Reads a block; `None` when it is malformed. Pseudo-header fields come first, in a fixed
-    /// order, and white space around values is off.
+    /// Reads a block. After one that is not `Read` the answers mean nothing.
     pub fn decode(&mut self, block: &[u8]) -> Block {
-        let limits =
-            Limits { max_head_bytes: usize::MAX, max_headers: usize::MAX, ..Limits::default() };
+        let (max_head_bytes, max_headers) = (usize::MAX, usize::MAX);
+        let limits = Limits { max_head_bytes, max_headers, ..Limits::default() };
         self.decoder.decode(block, false, &limits, &mut self.fields);
         let findings = self.fields.findings;
-        assert!(
-            !findings.too_large && !findings.unknown || findings.malformed || findings.expanded
-        );
-        if findings.malformed || findings.expanded {
-            return None;
+        if findings.malformed {
+            return Block::Malformed;
         }
+        if findings.expanded || findings.late_resize {
+            return Block::Apart;
+        }
+        assert!(!findings.too_large && !findings.unknown, "nothing was lost");
         let names = [
             (":method", Pseudo::Method),
             (":path", Pseudo::Path),
@@ -178,14 +189,11 @@ impl Hpack {
             (":status", Pseudo::Status),
             (":protocol", Pseudo::Protocol),
         ];
-        let mut all = Vec::new();
-        for (name, pseudo) in names {
-            if let Some(value) = self.fields.pseudo(pseudo) {
-                all.push((name.as_bytes().to_vec(), value.to_vec()));
-            }
-        }
-        let regular = self.fields.headers();
-        all.extend(regular.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
-        Some(all)
+        let pseudo = names.into_iter().filter_map(|(name, pseudo)| {
+            Some((name.as_bytes().to_vec(), self.fields.pseudo(pseudo)?.to_vec()))
+        });
+        let headers = self.fields.headers();
+        let regular = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
+        Block::Read(pseudo.chain(regular).collect())
     }
 }

@@ -15,7 +15,8 @@ pub(in crate::app) mod connection;
 pub(in crate::app) mod feed;
 mod frame;
 mod framer;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "public for fuzzers only"))]
 pub(in crate::app) mod fuzzing;
 mod hpack;
 mod messages;

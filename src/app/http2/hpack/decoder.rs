@@ -231,8 +231,8 @@ impl Decoder {
     ) -> Result<(), Broken> {
         let bytes = integer(rest, 5)?;
         // Section 4.2: at the beginning of a block, and not more than the receiver allows.
-        let early = out.is_empty();
-        out.findings.malformed |= !early || (bytes > self.allowed_bytes && !self.unsized_table);
+        out.findings.late_resize |= !out.is_empty();
+        out.findings.malformed |= bytes > self.allowed_bytes && !self.unsized_table;
         self.update = Some(bytes);
         if bytes == 0 {
             self.table.empty();

@@ -36,6 +36,8 @@ pub(in crate::app) struct Findings {
     pub(in crate::app) unknown: bool,
     /// Something that no encoder may send.
     pub(in crate::app) malformed: bool,
+    /// A table size behind a field, where only some decoders accept it.
+    pub(in crate::app) late_resize: bool,
     /// Fields left out because of a bound.
     pub(in crate::app) too_large: bool,
     /// Fields left out because the table made far more of them than was sent.

@@ -37,7 +37,7 @@ impl Messages {
         let findings = fields.findings;
         for (found, oddity) in [
             (findings.unknown, Oddity::HpackPartial),
-            (findings.malformed, Oddity::HpackMalformed),
+            (findings.malformed || findings.late_resize, Oddity::HpackMalformed),
             (findings.expanded, Oddity::HpackExpansion),
             (findings.too_large, Oddity::HeadTooLarge),
             (findings.pseudo_misplaced, Oddity::PseudoInvalid),

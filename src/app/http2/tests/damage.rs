@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::frame::*;
 use super::super::search::Search;
-use super::super::{Connection, Limits, recognise};
+use super::super::{Connection, Limits, fuzzing, recognise};
 use super::recorder::Step;
 use super::*;
 use crate::net::Direction::{self, ToClient, ToServer};
@@ -307,5 +307,29 @@ proptest! {
         }
         prop_assert_eq!(whole.conclude(), bytewise.conclude());
         prop_assert_eq!(whole.recorder.anomalies, bytewise.recorder.anomalies);
+    }
+
+    #[test]
+    fn any_bytes_go_through_the_fuzzers(
+        first in any::<u8>(),
+        pieces in proptest::collection::vec(
+            (any::<u8>(), 0..10_u8, 0..8_u8, proptest::collection::vec(any::<u8>(), 0..24)),
+            0..40,
+        ),
+    ) {
+        let mut input = vec![first];
+        for (way, kind, stream, payload) in pieces {
+            let framed = frame(kind, payload.first().copied().unwrap_or(4), u32::from(stream), &payload);
+            let bytes = if way & 0x30 == 0 { payload } else { framed };
+            input.extend([way, u8::try_from(bytes.len()).unwrap()]);
+            input.extend(bytes);
+        }
+        fuzzing::connection(&input);
+        let mut decoder = fuzzing::Hpack::default();
+        for block in input.chunks(30) {
+            if !matches!(decoder.decode(block), fuzzing::Block::Read(_)) {
+                break;
+            }
+        }
     }
 }
