@@ -16,6 +16,7 @@
 
 mod captures;
 mod cli;
+mod deploy;
 mod layering;
 mod live;
 mod packets;

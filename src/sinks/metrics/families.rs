@@ -144,9 +144,12 @@ fn process(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
+/// A counter of each interface: metric, help, and the counter.
+type Total = (&'static str, &'static str, fn(&Interface) -> u64);
+
 fn capture(page: &mut Exposition, snapshot: &Snapshot) {
     let interfaces = &snapshot.interfaces;
-    let totals: [(&str, &str, fn(&Interface) -> u64); 3] = [
+    let totals: [Total; 3] = [
         ("capture_packets", "Packets captured.", |interface| interface.packets),
         ("capture_bytes", "Bytes on the wire of the packets captured.", |interface| {
             interface.bytes
