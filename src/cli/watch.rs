@@ -35,12 +35,15 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(format!("cannot give up privileges: {error}")))?;
     // Everything from here on happens with the rights that the run has for weeks, so that what it
     // cannot read or write is known now and not at the first reload.
-    let explain = |failure: Failure| match given_up {
-        true => Failure::new(format!(
-            "{failure}\n(files are opened without the privileges that were given up: what they \
-             need are the plain rights of this user)"
-        )),
-        false => failure,
+    let explain = |failure: Failure| {
+        let text = failure.to_string();
+        if !given_up || !text.to_ascii_lowercase().contains("permission denied") {
+            return failure;
+        }
+        Failure::new(format!(
+            "{text}\n(privileges other than CAP_NET_RAW were given up: files need the plain rights \
+             of this user)"
+        ))
     };
     let policy = policy(args).map_err(explain)?;
     let config = config(args).map_err(explain)?;

@@ -101,7 +101,6 @@ pub(super) struct Reader<S> {
 impl<S: LiveSource> Reader<S> {
     #[must_use]
     pub(super) fn new(parts: Parts<S>) -> Self {
-        let state = parts.source.state();
         Self {
             parts,
             counters: read::Counters::default(),
@@ -112,7 +111,8 @@ impl<S: LiveSource> Reader<S> {
             refused: None,
             outages: 0,
             outage: Duration::ZERO,
-            state,
+            // It was opened; that it went down since then is news.
+            state: LinkState::Up,
             notices: Vec::new(),
         }
     }

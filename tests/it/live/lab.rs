@@ -51,8 +51,7 @@ impl Lab {
             println!("skipped: no virtual interfaces here");
             return None;
         }
-        lab.set(SENDER, "up");
-        lab.set(WATCHED, "up");
+        lab.bring_up();
         Some(lab)
     }
 
@@ -68,8 +67,14 @@ impl Lab {
     /// Makes the pair anew, after it was removed.
     pub fn make_pair(&self) {
         assert!(self.ip(&["link", "add", SENDER, "type", "veth", "peer", "name", WATCHED]));
-        self.set(SENDER, "up");
-        self.set(WATCHED, "up");
+        self.bring_up();
+    }
+
+    /// Captures hold frames that were put together after they were received.
+    fn bring_up(&self) {
+        for interface in [SENDER, WATCHED] {
+            assert!(self.ip(&["link", "set", interface, "mtu", "65535", "up"]));
+        }
     }
 
     /// A program in the namespace, in the lab's folder.

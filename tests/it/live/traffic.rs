@@ -53,6 +53,27 @@ fn a_capture_that_is_watched_gives_the_findings_of_its_replay() {
 }
 
 #[test]
+fn streams_fragments_and_vlans_are_watched_as_they_are_replayed() {
+    for name in [
+        "sse-2024-ts104-everything.pcap",
+        "st-2026-07-mixed-eras.pcap",
+        "imp-ipfrag-client-side.pcap",
+        "ll-qinq-a.pcap",
+    ] {
+        let Some(lab) = Lab::new() else { return };
+        let capture = capture(name);
+        let replayed = replay_json(&capture, &[]);
+        let stats = replayed.of_type("stats");
+        let mut watch = lab.watch(&[]);
+        lab.send(&capture);
+        watch.wait_for_packets(stats[0]["coverage"]["packets"].as_u64().unwrap());
+        assert_eq!(watch.stop(), 0, "{name}: {}", watch.stderr());
+        let findings = closed(watch.of_type("finding"));
+        assert_eq!(essence(&findings), essence(&replayed.of_type("finding")), "{name}");
+    }
+}
+
+#[test]
 fn findings_can_fail_the_run() {
     let Some(lab) = Lab::new() else { return };
     let mut watch = lab.watch(&["--fail-on", "medium", "--no-files", "--quiet"]);
