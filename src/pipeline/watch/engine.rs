@@ -158,7 +158,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
                 };
             }
             if now.elapsed >= self.state.next_second {
-                self.state.next_second = now.elapsed + SECOND;
+                self.state.next_second = (self.state.next_second + SECOND).max(now.elapsed);
                 self.second(now);
             }
             if let Some(end) = self.steer(now)? {
@@ -266,7 +266,8 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
         let stats = self.stats(now);
         self.observer.stats(&stats, Occasion::Second);
         if now.elapsed >= self.state.next_interval {
-            self.state.next_interval = now.elapsed + self.state.interval;
+            let next = self.state.next_interval + self.state.interval;
+            self.state.next_interval = next.max(now.elapsed);
             self.observer.stats(&stats, Occasion::Interval);
             self.state.baseline.set(&stats, now.elapsed);
             self.tell_servers(MAX_SERVER_EVENTS);

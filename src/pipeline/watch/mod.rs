@@ -9,7 +9,7 @@
 //!   together, and what is seen twice counts once, as retransmissions do. With
 //!   [`Settings::separate_interfaces`] each is a world of its own.
 //! - **Readers** never wait for workers. What they cannot hand on they shed by whole flows, and
-//!   count (see [`lanes`]).
+//!   count (the text of `lanes` has the rule).
 //! - **Workers** have the same shards as a replay; both directions of a flow, also under VLANs,
 //!   are always on the same one. Nothing is shared but queues.
 //! - **Order.** Observations are judged in packet order as long as no worker is more than two

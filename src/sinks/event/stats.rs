@@ -62,7 +62,7 @@ pub struct LiveStats {
     pub failed_reloads: u64,
 }
 
-/// One interface. Every packet is in `packets`, or in one of the counts of losses.
+/// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InterfaceStats {
     /// Its name.
