@@ -10,9 +10,7 @@ use shadowtap::anomaly::Anomaly;
 use shadowtap::app::{self, Keyring, Layer};
 use shadowtap::capture::{self, Input, Next, Packet, Source};
 use shadowtap::decode::{Decoded, Decoder};
-use shadowtap::exchange::{
-    BodyInterest, Context, ExchangeEvent, ExchangeSink, TlsEvent, Version,
-};
+use shadowtap::exchange::{BodyInterest, Context, ExchangeEvent, ExchangeSink, TlsEvent, Version};
 use shadowtap::flow::{self, Table};
 
 use crate::run::root;

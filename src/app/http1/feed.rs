@@ -133,8 +133,7 @@ impl<S: ExchangeSink> Feed<'_, S> {
             doubt: false,
             stop: false,
         };
-        const SWITCH: Disposition =
-            Disposition { framing: Framing::Empty, stop: true, ..INTERIM };
+        const SWITCH: Disposition = Disposition { framing: Framing::Empty, stop: true, ..INTERIM };
         if status < 200 && status != 101 {
             return INTERIM;
         }

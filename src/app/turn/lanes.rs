@@ -51,9 +51,15 @@ impl<S: ExchangeSink> Turn<'_, S> {
         let search = || Box::new(Search::new(direction, LineStart::Perhaps));
         let midstream = self.flow.midstream;
         let (originator, responder) = (self.flow.originator.port, self.flow.responder.port);
-        if self.state.talk.is_none() && !midstream && responder == DNS_PORT && originator != DNS_PORT
+        if self.state.talk.is_none()
+            && !midstream
+            && responder == DNS_PORT
+            && originator != DNS_PORT
         {
-            self.begin(Side::Originator, Talk::Dns([dns::Stream::default(), dns::Stream::default()]));
+            self.begin(
+                Side::Originator,
+                Talk::Dns([dns::Stream::default(), dns::Stream::default()]),
+            );
         }
         let talks = self.state.talk.is_some();
         let lane = match (self.state.http1_mut(), direction) {

@@ -34,9 +34,8 @@ impl<S: ExchangeSink> Turn<'_, S> {
         // a switch. Else nothing reads them.
         let rest = rest.unwrap_or_default();
         let still_http1 = self.state.http1().is_some();
-        let stuck = matches!(self.state.lane(side), Lane::Talk)
-            && still_http1
-            && rest.len() == bytes.len();
+        let stuck =
+            matches!(self.state.lane(side), Lane::Talk) && still_http1 && rest.len() == bytes.len();
         if stuck { &[] } else { rest }
     }
 

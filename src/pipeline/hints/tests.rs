@@ -41,7 +41,7 @@ fn hello(flow: u64, millis: i64, client: &str, hello: TlsHello) -> Observation {
     let event = Event::Tls {
         client: end(client),
         server: end("203.0.113.7:443"),
-        scope: crate::net::Scope::default(),
+        scope: Scope::default(),
         tunnel: None,
         hello: Some(Arc::new(hello)),
         answer: None,
@@ -285,7 +285,7 @@ fn at_the_bound_the_oldest_handshake_is_judged_early() {
             at: at(0),
             client,
             server,
-            scope: crate::net::Scope::default(),
+            scope: Scope::default(),
             tunnel,
             hello,
             answer,

@@ -45,7 +45,6 @@ impl Default for Decoder {
 
 /// A literal's name and value in the arena.
 struct Literal {
-    mark: usize,
     value_at: usize,
     known: bool,
 }
@@ -182,7 +181,7 @@ impl Decoder {
     ) -> Result<(), Broken> {
         let mark = out.mark();
         let literal = self.read_literal(rest, prefix, out);
-        let Ok(Literal { value_at, known, .. }) = literal else {
+        let Ok(Literal { value_at, known }) = literal else {
             out.drop_since(mark);
             return Err(Broken);
         };
@@ -205,7 +204,6 @@ impl Decoder {
         prefix: u32,
         out: &mut Fields,
     ) -> Result<Literal, Broken> {
-        let mark = out.mark();
         let index = integer(rest, prefix)?;
         let mut known = true;
         if index == 0 {
@@ -219,7 +217,7 @@ impl Decoder {
         }
         let value_at = out.mark();
         known &= string(rest, out)?;
-        Ok(Literal { mark, value_at, known })
+        Ok(Literal { value_at, known })
     }
 
     /// Section 6.3.

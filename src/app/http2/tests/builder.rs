@@ -40,11 +40,6 @@ impl Side {
         self
     }
 
-    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
-        self.bytes.extend_from_slice(bytes);
-        self
-    }
-
     pub(super) fn head(mut self, stream: u32, end: bool, fields: &[(&str, &str)]) -> Self {
         let block = self.encoder.block(fields);
         self.frame(HEADERS, END_HEADERS | u8::from(end), stream, &block)

@@ -35,11 +35,13 @@ impl Messages {
     }
 
     /// Whether a message was longer than the bound.
+    #[cfg(test)]
     pub(in crate::app) const fn oversized(&self) -> bool {
         self.oversized
     }
 
     /// Whether a message is under way.
+    #[cfg(test)]
     pub(in crate::app) const fn is_partial(&self) -> bool {
         !self.pending.is_empty() || self.skip > 0
     }

@@ -24,12 +24,9 @@ pub(in crate::app) mod kind {
     pub(in crate::app) const HELLO_REQUEST: u8 = 0;
     pub(in crate::app) const CLIENT_HELLO: u8 = 1;
     pub(in crate::app) const SERVER_HELLO: u8 = 2;
-    pub(in crate::app) const NEW_SESSION_TICKET: u8 = 4;
     pub(in crate::app) const END_OF_EARLY_DATA: u8 = 5;
     pub(in crate::app) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(in crate::app) const CERTIFICATE: u8 = 11;
-    pub(in crate::app) const SERVER_HELLO_DONE: u8 = 14;
-    pub(in crate::app) const CLIENT_KEY_EXCHANGE: u8 = 16;
     pub(in crate::app) const FINISHED: u8 = 20;
     pub(in crate::app) const KEY_UPDATE: u8 = 24;
 }

@@ -184,6 +184,7 @@ impl Session {
     }
 
     /// Whether some record was decrypted.
+    #[cfg(test)]
     pub(in crate::app) const fn decrypted(&self) -> bool {
         self.decrypted
     }
@@ -194,8 +195,7 @@ impl Session {
         out: &mut impl Receiver,
         work: impl FnOnce(&mut Self, &mut Call<'_>),
     ) -> Outlook {
-        let mut call =
-            Call { keys: env.keys, limits: env.limits, scratch: &mut *env.scratch, out };
+        let mut call = Call { keys: env.keys, limits: env.limits, scratch: &mut *env.scratch, out };
         if !self.failed {
             work(self, &mut call);
             self.resume(&mut call);
