@@ -187,9 +187,9 @@ fn read(file: &Path, mut each: impl FnMut(&Packet<'_>)) -> Option<(Timestamp, Ti
                 times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
                 each(&Packet { index: 0, time, link, bytes, wire_len });
             }
-            // The last record of a file being written, or of one at a crash, may be torn.
-            Next::Damaged(_) => {}
             Next::End => return times,
+            // The last record of a file being written, or of one at a crash, may be torn.
+            _ => {}
         }
     }
 }
