@@ -63,9 +63,13 @@ fn a_replayed_cut_gives_the_finding_again() {
         let expected = findings(&policy, &file);
         let folder = tempfile::tempdir().unwrap();
         let cuts = cuts(&file, &expected, folder.path());
+        // Findings on one conversation have the same packets, mostly.
+        let mut replayed: BTreeMap<Vec<u8>, Vec<Finding>> = BTreeMap::new();
         for finding in expected {
             count += 1;
-            let again = findings(&policy, &cuts[&finding.id]);
+            let cut = &cuts[&finding.id];
+            let bytes = std::fs::read(cut).unwrap();
+            let again = replayed.entry(bytes).or_insert_with(|| findings(&policy, cut));
             let name = format!(
                 "{} {} {}",
                 file.file_name().unwrap().display(),

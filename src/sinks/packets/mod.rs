@@ -12,12 +12,14 @@
 //! are other people's data, so files are readable by their owner only.
 
 mod cut;
+mod cutting;
 mod gather;
 mod pcap;
 mod ring;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::ring::{Disk, Growing};
+use super::writer::{Disk, Files, Growing};
 use super::*;
 use crate::capture::{self, Input, LinkType, Next, Packet, Source};
 use crate::finding::FlowTuple;
@@ -285,7 +285,7 @@ impl Disk for Small {
     type File = SmallFile;
 
     fn create(&mut self, path: &Path) -> std::io::Result<SmallFile> {
-        Ok(SmallFile { file: ring::Files.create(path)?, disk: self.clone() })
+        Ok(SmallFile { file: Files.create(path)?, disk: self.clone() })
     }
 }
 
