@@ -5,7 +5,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 # `reassembly` is left out: it has an open finding (bytes delivered after the end of a side whose
 # start was guessed); run it with `cargo fuzz run -s none reassembly`.
-FUZZ_TARGETS ?= decode http1 sse decompress jsonrpc rule_yaml approvals_yaml tls_records
+FUZZ_TARGETS ?= decode http1 tls_handshake tls_records quic_initial dns sse decompress jsonrpc \
+	rule_yaml approvals_yaml
 
 .PHONY: demo test lint deps build licences fuzz-smoke bench bless
 

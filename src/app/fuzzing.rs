@@ -91,3 +91,18 @@ pub fn fuzz(data: &[u8]) {
     layer.closed(&flow, state, at);
     assert!(layer.sink().open.is_empty(), "exchanges without an end");
 }
+
+/// Reads `data` as handshake messages of TLS, whole and in pieces.
+pub fn fuzz_tls_handshake(data: &[u8]) {
+    super::tls::handshake::fuzz(data);
+}
+
+/// Feeds `data` as datagrams of QUIC, and as frames inside Initial packets.
+pub fn fuzz_quic_initial(data: &[u8]) {
+    super::quic::fuzz(data);
+}
+
+/// Reads `data` as a DNS message, and as a stream of them.
+pub fn fuzz_dns(data: &[u8]) {
+    super::dns::fuzz(data);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::datagram::Datagrams;
 use super::http1::head::Scratch;
 use super::probe::Protocol;
 use super::state::State;
@@ -22,13 +23,21 @@ pub struct Layer<S> {
     scratch: Scratch,
     sink: S,
     counters: Counters,
+    datagrams: Datagrams,
 }
 
 impl<S: ExchangeSink> Layer<S> {
     /// A layer that decrypts with `keyring` and hands exchanges to `sink`.
     #[must_use]
     pub fn new(limits: Limits, keyring: Arc<Keyring>, sink: S) -> Self {
-        Self { limits, keyring, scratch: Scratch::default(), sink, counters: Counters::default() }
+        Self {
+            limits,
+            keyring,
+            scratch: Scratch::default(),
+            sink,
+            counters: Counters::default(),
+            datagrams: Datagrams::default(),
+        }
     }
 
     /// The consumer of exchanges.
@@ -51,8 +60,7 @@ impl<S: ExchangeSink> Layer<S> {
 
     /// Takes in one UDP datagram.
     pub fn datagram(&mut self, datagram: &Datagram<'_>) {
-        self.counters.udp.flows += 1;
-        self.counters.udp.bytes += u64::from(datagram.header.payload_len);
+        self.datagrams.read(datagram, &mut self.sink, &mut self.counters);
     }
 
     fn turn<'a>(

@@ -1,4 +1,5 @@
-//! In-order bytes into exchanges: protocol probe, HTTP/1, and what is shed. Sans-IO.
+//! In-order bytes into exchanges: protocol probe, HTTP/1, and what is shed; datagrams into what
+//! DNS and the handshakes of QUIC tell. Sans-IO.
 //!
 //! In: calls from `flow`, to [`Layer`]. Out: [`ExchangeEvent`](crate::exchange::ExchangeEvent)s
 //! into an [`ExchangeSink`](crate::exchange::ExchangeSink). [`probe`] says which protocol a side
@@ -11,12 +12,14 @@
 //! for the next message, and it never waits for the other direction.
 
 mod alternate;
+mod datagram;
+#[allow(dead_code, unused_imports, reason = "streams are called once flows of DNS are read")]
+mod dns;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod http1;
 mod layer;
 pub mod probe;
-#[allow(dead_code, unused_imports, reason = "called once datagrams are read")]
 mod quic;
 mod state;
 #[allow(dead_code, unused_imports, reason = "called once flows in TLS are read")]
@@ -32,9 +35,9 @@ pub use state::State;
 pub use tls::decrypt::{Added, BadLine, Keyring, KeyringLimits, Limits as TlsLimits};
 
 #[cfg(fuzzing)]
-pub use fuzzing::fuzz;
+pub use fuzzing::{fuzz, fuzz_dns, fuzz_quic_initial, fuzz_tls_handshake};
 #[cfg(fuzzing)]
-pub use tls::decrypt::fuzz as fuzz_tls;
+pub use tls::decrypt::fuzz as fuzz_tls_records;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes
@@ -104,8 +107,15 @@ pub struct Counters {
     pub websocket: Tally,
     /// Everything else, flows that never showed what they are included.
     pub other: Tally,
-    /// UDP datagrams.
+    /// UDP datagrams, each counted as a flow.
     pub udp: Tally,
+    /// QUIC, of which nothing but ClientHellos is readable: flows, and payload bytes of their
+    /// datagrams on port 443 or with a long header. Also counted in `udp`.
+    pub quic: Tally,
+    /// ClientHellos read out of QUIC.
+    pub quic_hellos: u64,
+    /// DNS messages read out of datagrams.
+    pub dns: u64,
     /// Bytes missing in flows that were being read.
     pub gap_bytes: u64,
     /// Anomalies reported, the flow layer's not among them.
@@ -129,6 +139,9 @@ impl std::ops::AddAssign<&Self> for Counters {
         self.websocket += &other.websocket;
         self.other += &other.other;
         self.udp += &other.udp;
+        self.quic += &other.quic;
+        self.quic_hellos += other.quic_hellos;
+        self.dns += other.dns;
         self.gap_bytes += other.gap_bytes;
         self.anomalies += other.anomalies;
     }

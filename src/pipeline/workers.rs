@@ -424,7 +424,8 @@ mod tests {
             Vec::new()
         }
         let (limits, hasher) = (Limits::default(), SecretHasher::default());
-        let mut workers = Workers::with_process(&limits, &hasher, &Arc::default(), 2, panic_at_work).unwrap();
+        let mut workers =
+            Workers::with_process(&limits, &hasher, &Arc::default(), 2, panic_at_work).unwrap();
         workers.max_segments = 4;
         let mut out = Vec::new();
         decoded(&Capture::of_calls(20), |segment| workers.push(segment, &mut out));

@@ -82,8 +82,9 @@ mod tests {
     use super::*;
 
     fn message(len: usize) -> Vec<u8> {
-        let mut bytes = vec![1, 0, (len >> 8) as u8, len as u8];
-        bytes.extend((0..len).map(|index| (index * 7) as u8));
+        let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
+        let mut bytes = vec![1, 0, high, low];
+        bytes.extend((0..=250).cycle().take(len));
         bytes
     }
 

@@ -83,11 +83,8 @@ impl Flows {
     ) -> Option<ClientHello> {
         let mut packets = Packets(payload).peekable();
         packets.peek()?;
-        let ends = if source <= destination {
-            (source, destination)
-        } else {
-            (destination, source)
-        };
+        let ends =
+            if source <= destination { (source, destination) } else { (destination, source) };
         let key = (scope, ends.0, ends.1);
         self.expire(time);
         if !self.flows.contains_key(&key) {
@@ -120,7 +117,7 @@ impl Flows {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn len(&self) -> usize {
         assert_eq!(self.flows.len(), self.order.len());
         self.flows.len()

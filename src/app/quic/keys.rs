@@ -38,7 +38,7 @@ impl Keys {
         Self::derive(version, id, b"client in")
     }
 
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn of_server(version: Version, id: &[u8]) -> Option<Self> {
         Self::derive(version, id, b"server in")
     }

@@ -12,9 +12,11 @@
 mod assembly;
 mod flows;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 mod fuzzing;
 mod keys;
+#[cfg(any(fuzzing, test))]
+mod make;
 mod packet;
 #[cfg(test)]
 mod tests;
@@ -22,5 +24,8 @@ mod tests;
 pub(in crate::app) use flows::{Flows, Limits};
 pub(in crate::app) use packet::has_known_version;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(in crate::app) use fuzzing::fuzz;
+
+#[cfg(test)]
+pub(in crate::app) use tests::sample_initial;

@@ -52,7 +52,8 @@ impl Cbc {
         body: &'b mut [u8],
     ) -> Option<&'b [u8]> {
         if self.encrypt_then_mac {
-            let (sealed, tag) = body.split_at_mut_checked(body.len().checked_sub(self.mac_bytes)?)?;
+            let (sealed, tag) =
+                body.split_at_mut_checked(body.len().checked_sub(self.mac_bytes)?)?;
             self.verify(sequence, header, sealed, tag)?;
             return self.decrypt(sealed);
         }
@@ -74,8 +75,12 @@ impl Cbc {
         let iv = Array::from(*iv);
         let (whole, []) = Array::slice_as_chunks_mut(blocks) else { return None };
         match &self.key {
-            Key::Aes128(key) => Decryptor::inner_iv_init((**key).clone(), &iv).decrypt_blocks(whole),
-            Key::Aes256(key) => Decryptor::inner_iv_init((**key).clone(), &iv).decrypt_blocks(whole),
+            Key::Aes128(key) => {
+                Decryptor::inner_iv_init((**key).clone(), &iv).decrypt_blocks(whole)
+            }
+            Key::Aes256(key) => {
+                Decryptor::inner_iv_init((**key).clone(), &iv).decrypt_blocks(whole)
+            }
         }
         let blocks = &*blocks;
         let padding = *blocks.last()?;

@@ -103,13 +103,11 @@ impl Opener {
             at += 2 * len;
             block.get(start..start + len)
         };
-        let (mac_key, key, iv) =
-            (pair(mac_bytes)?, pair(protection.key_bytes())?, pair(iv_bytes)?);
+        let (mac_key, key, iv) = (pair(mac_bytes)?, pair(protection.key_bytes())?, pair(iv_bytes)?);
         Some(Self(match protection {
-            Protection::Aes128Gcm | Protection::Aes256Gcm => Kind::Explicit {
-                key: aead_key(protection, key)?,
-                salt: iv.try_into().ok()?,
-            },
+            Protection::Aes128Gcm | Protection::Aes256Gcm => {
+                Kind::Explicit { key: aead_key(protection, key)?, salt: iv.try_into().ok()? }
+            }
             Protection::ChaCha20Poly1305 => Kind::Counted {
                 key: aead_key(protection, key)?,
                 iv: iv.try_into().ok()?,
@@ -190,7 +188,10 @@ impl Opener {
                 let aad = Aad::from(aad.unwrap_or_default());
                 let explicit = sequence.to_be_bytes();
                 let mut nonce = [0; NONCE_LEN];
-                nonce.iter_mut().zip(salt.iter().chain(&explicit)).for_each(|(to, from)| *to = *from);
+                nonce
+                    .iter_mut()
+                    .zip(salt.iter().chain(&explicit))
+                    .for_each(|(to, from)| *to = *from);
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 (explicit.to_vec(), key.seal_in_place_separate_tag(nonce, aad, &mut sealed))
             }

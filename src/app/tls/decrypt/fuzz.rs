@@ -122,9 +122,9 @@ impl Sealer {
                 server_random: &SERVER_RANDOM,
                 encrypt_then_mac: false,
             };
-            Suite::of_tls12(0xC02F).zip(Secret::new(&[9; 48])).and_then(|(suite, master)| {
-                Opener::tls12(suite, &master, made_of, self.client)
-            })
+            Suite::of_tls12(0xC02F)
+                .zip(Secret::new(&[9; 48]))
+                .and_then(|(suite, master)| Opener::tls12(suite, &master, made_of, self.client))
         };
     }
 

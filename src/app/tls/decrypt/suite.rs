@@ -111,18 +111,40 @@ impl Suite {
                 Self::new(Sha384, Protection::Aes256Gcm)
             }
             0xCCA8..=0xCCAE => Self::new(Sha256, Protection::ChaCha20Poly1305),
-            0x002F..=0x0034 | 0x008C | 0x0090 | 0x0094 | 0xC004 | 0xC009 | 0xC00E | 0xC013
-            | 0xC018 | 0xC01D..=0xC01F | 0xC035 => {
-                Self::new(Sha256, Protection::Aes128Cbc(Mac::Sha1))
-            }
-            0x0035..=0x003A | 0x008D | 0x0091 | 0x0095 | 0xC005 | 0xC00A | 0xC00F | 0xC014
-            | 0xC019 | 0xC020..=0xC022 | 0xC036 => {
-                Self::new(Sha256, Protection::Aes256Cbc(Mac::Sha1))
-            }
-            0x003C | 0x003E..=0x0040 | 0x0067 | 0x006C | 0x00AE | 0x00B2 | 0x00B6 | 0xC023
-            | 0xC025 | 0xC027 | 0xC029 | 0xC037 => {
-                Self::new(Sha256, Protection::Aes128Cbc(Mac::Sha256))
-            }
+            0x002F..=0x0034
+            | 0x008C
+            | 0x0090
+            | 0x0094
+            | 0xC004
+            | 0xC009
+            | 0xC00E
+            | 0xC013
+            | 0xC018
+            | 0xC01D..=0xC01F
+            | 0xC035 => Self::new(Sha256, Protection::Aes128Cbc(Mac::Sha1)),
+            0x0035..=0x003A
+            | 0x008D
+            | 0x0091
+            | 0x0095
+            | 0xC005
+            | 0xC00A
+            | 0xC00F
+            | 0xC014
+            | 0xC019
+            | 0xC020..=0xC022
+            | 0xC036 => Self::new(Sha256, Protection::Aes256Cbc(Mac::Sha1)),
+            0x003C
+            | 0x003E..=0x0040
+            | 0x0067
+            | 0x006C
+            | 0x00AE
+            | 0x00B2
+            | 0x00B6
+            | 0xC023
+            | 0xC025
+            | 0xC027
+            | 0xC029
+            | 0xC037 => Self::new(Sha256, Protection::Aes128Cbc(Mac::Sha256)),
             0x003D | 0x0068..=0x006B | 0x006D => {
                 Self::new(Sha256, Protection::Aes256Cbc(Mac::Sha256))
             }

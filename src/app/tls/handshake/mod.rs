@@ -71,3 +71,30 @@ fn alpn_names(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Reads `data` as handshake messages, whole and in pieces of as many bytes as its first says.
+#[cfg(any(fuzzing, test))]
+pub(in crate::app) fn fuzz(data: &[u8]) {
+    let Some((step, data)) = data.split_first() else { return };
+    let (mut whole, mut cut) = (Vec::new(), Vec::new());
+    Messages::default().push(data, |kind, body, _| whole.push((kind, body.to_vec())));
+    let mut messages = Messages::default();
+    for piece in data.chunks(usize::from(*step).max(1)) {
+        messages.push(piece, |kind, body, _| cut.push((kind, body.to_vec())));
+    }
+    assert_eq!(whole, cut);
+    whole.push((kind::CLIENT_HELLO, data.to_vec()));
+    for (_, body) in &whole {
+        if let Some(hello) = client_hello(body) {
+            let summary = hello.summary(crate::exchange::Carrier::Tcp);
+            assert_eq!(summary.ja4.len(), 36);
+            assert!(summary.ja4.is_ascii());
+        }
+        let _server = server_hello(body);
+        let _alpn = encrypted_extensions_alpn(body);
+        for tls13 in [false, true] {
+            let names = certificate_names(body, tls13);
+            assert!(names.len() <= 64 && names.iter().all(|name| name.len() <= 255));
+        }
+    }
+}

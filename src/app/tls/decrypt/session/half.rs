@@ -123,9 +123,7 @@ impl Session {
             rest = match half.stage {
                 Stage::Off | Stage::Over => return,
                 Stage::Searching => self.search(side, rest, call),
-                Stage::Clear | Stage::Sealed if half.begun.is_empty() => {
-                    self.cut(side, rest, call)
-                }
+                Stage::Clear | Stage::Sealed if half.begun.is_empty() => self.cut(side, rest, call),
                 Stage::Clear | Stage::Sealed => self.complete(side, rest, call),
             };
         }

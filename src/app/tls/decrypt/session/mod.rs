@@ -194,8 +194,7 @@ impl Session {
         out: &mut impl Receiver,
         work: impl FnOnce(&mut Self, &mut Call<'_>),
     ) -> Outlook {
-        let mut call =
-            Call { keys: env.keys, limits: env.limits, scratch: &mut *env.scratch, out };
+        let mut call = Call { keys: env.keys, limits: env.limits, scratch: &mut *env.scratch, out };
         if !self.failed {
             work(self, &mut call);
             self.resume(&mut call);

@@ -12,9 +12,7 @@ use super::super::secret::Secret;
 use super::half::{Epoch, Seal, Stage, Step};
 use super::hold::{Need, Wait};
 use super::{Call, Choice, Session};
-use crate::app::tls::handshake::{
-    certificate_names, encrypted_extensions_alpn, extension, kind,
-};
+use crate::app::tls::handshake::{certificate_names, encrypted_extensions_alpn, extension, kind};
 use crate::net::Side;
 
 impl Seal {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::record::Header;
 use super::super::keyring::{Keyring, Limits as KeyringLimits};
+use super::super::record::Header;
 use super::super::samples::{Connection, connections, file, unhex};
 use super::*;
 
@@ -146,7 +146,8 @@ struct Sample {
 }
 
 fn sample(name: &'static str) -> Sample {
-    let folder = if file(&format!("tests/tls/{name}.pcap")).exists() { "tests/tls" } else { "captures" };
+    let folder =
+        if file(&format!("tests/tls/{name}.pcap")).exists() { "tests/tls" } else { "captures" };
     Sample {
         name,
         keylog: std::fs::read(file(&format!("{folder}/{name}.keylog"))).unwrap(),
@@ -161,10 +162,8 @@ impl Sample {
     }
 }
 
-const SAID: &str =
-    "first line of the client\na second one, longer than the first\nlast\n<end>";
-const ANSWERED: &str =
-    "tneilc eht fo enil tsrif\ntsrif eht naht regnol ,eno dnoces a\ntsal\n";
+const SAID: &str = "first line of the client\na second one, longer than the first\nlast\n<end>";
+const ANSWERED: &str = "tneilc eht fo enil tsrif\ntsrif eht naht regnol ,eno dnoces a\ntsal\n";
 
 /// Client and server in plain, of connections that `record.sh` makes with its usual lines.
 fn is_usual(record: &Record) -> bool {
@@ -577,7 +576,11 @@ fn after_a_gap_in_the_data_reading_goes_on() {
                         assert!(is_whole_with_gaps(&told, &plain, false), "{place}");
                         assert!(record.anomalies().is_empty(), "{place} {record:?}");
                         let other = side.other();
-                        assert_eq!(record.0.get(&Some(other)), whole.0.get(&Some(other)), "{place}");
+                        assert_eq!(
+                            record.0.get(&Some(other)),
+                            whole.0.get(&Some(other)),
+                            "{place}"
+                        );
                         if start + len <= last_data(&bytes) {
                             let last = told.iter().rfind(|told| matches!(told, Told::Plain(_)));
                             let Some(Told::Plain(last)) = last else { panic!("{place}") };
