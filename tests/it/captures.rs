@@ -40,6 +40,10 @@ fn labelled(folder: &Path) -> Vec<(String, Value)> {
     found
 }
 
+fn str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 fn counts(value: &Value) -> Counts {
     let entries = value.as_object().into_iter().flatten();
     entries.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
@@ -178,7 +182,9 @@ fn every_labelled_capture_gives_what_its_label_says() {
             if skip.contains(&file) {
                 continue;
             }
-            let run = replay_json(&folder.join(&file), &[]);
+            let keylog = label["keylog"].as_str().map(|name| folder.join(name));
+            let more: Vec<_> = keylog.iter().flat_map(|keylog| ["--keylog", str(keylog)]).collect();
+            let run = replay_json(&folder.join(&file), &more);
             assert!(matches!(run.code, 0 | 1 | 3), "{file}: exit {}: {}", run.code, run.stderr);
             seen += 1;
             let faults = faults(&label, &run.events());
