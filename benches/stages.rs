@@ -13,6 +13,7 @@
 mod input;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -110,7 +111,7 @@ fn http1(bencher: Bencher<'_, '_>, what: &str) {
     let dialogue = input::exchanges(100, body_bytes, what == "chunked");
     let bytes: usize = dialogue.iter().map(|(_, bytes)| bytes.len()).sum();
     let flow = input::flow();
-    let mut layer = Layer::new(app::Limits::default(), std::sync::Arc::default(), Deaf);
+    let mut layer = Layer::new(app::Limits::default(), Arc::default(), Deaf);
     let counted = bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(100_usize));
     counted.bench_local(|| {
         let mut state = Default::default();
@@ -119,6 +120,25 @@ fn http1(bencher: Bencher<'_, '_>, what: &str) {
         });
         state
     });
+}
+
+/// TLS 1.3 with AES-128-GCM into exchanges, HTTP/1 included; items are exchanges.
+#[divan::bench(args = ["small", "large"])]
+fn tls(bencher: Bencher<'_, '_>, what: &str) {
+    let body_bytes = if what == "small" { 100 } else { 60_000 };
+    let (keyring, dialogue) = input::in_tls(&input::exchanges(100, body_bytes, false));
+    let bytes: usize = dialogue.iter().map(|(_, bytes)| bytes.len()).sum();
+    let flow = input::flow();
+    let mut layer = Layer::new(app::Limits::default(), Arc::new(keyring), Deaf);
+    let counted = bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(100_usize));
+    counted.bench_local(|| {
+        let mut state = Default::default();
+        input::play(&dialogue, |chunk| {
+            layer.chunk(&flow, &mut state, chunk);
+        });
+        state
+    });
+    assert!(layer.counters().exchanges >= 100, "nothing was decrypted");
 }
 
 impl ExchangeSink for Deaf {

@@ -3,7 +3,8 @@
 use etherparse::PacketBuilder;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use shadowtap::app::Layer;
+use ring::{aead, hkdf};
+use shadowtap::app::{Keyring, Layer};
 use shadowtap::capture::{LinkType, Packet};
 use shadowtap::decode::{Decoded, Decoder, Segment};
 use shadowtap::flow::{At, Chunk, FlowInfo, Handler as _};
@@ -182,6 +183,87 @@ pub(crate) fn play(dialogue: &Dialogue, mut each: impl FnMut(Chunk<'_>)) {
             *offset += bytes.len() as u64;
             packet += 1;
         }
+    }
+}
+
+/// Plaintext of a full record, in bytes.
+const RECORD_BYTES: usize = 16 << 10;
+
+/// A dialogue inside TLS 1.3 with AES-128-GCM, and its secrets. The encrypted part of the handshake
+/// is left out.
+pub(crate) fn in_tls(dialogue: &Dialogue) -> (Keyring, Dialogue) {
+    let random = [7; 32];
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let keyring = Keyring::default();
+    for (label, secret) in [("CLIENT", [1; 32]), ("SERVER", [2; 32])] {
+        let line = format!("{label}_TRAFFIC_SECRET_0 {} {}", hex(&random), hex(&secret));
+        assert_eq!(keyring.add_text(line.as_bytes()).keys, 1);
+    }
+    let client_hello = [&[22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3][..], &random];
+    let server_hello = [&[22, 3, 3, 0, 50, 2, 0, 0, 46, 3, 3][..], &[9; 32]];
+    let versions = [0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4];
+    let mut sealed = vec![
+        (
+            Side::Originator,
+            [&client_hello.concat()[..], &[0, 0, 2, 0x13, 0x01, 1, 0, 0, 0]].concat(),
+        ),
+        (Side::Responder, [&server_hello.concat()[..], &versions].concat()),
+    ];
+    sealed[0].1[4] = (sealed[0].1.len() - 5) as u8;
+    sealed[0].1[8] = (sealed[0].1.len() - 9) as u8;
+    sealed[1].1[4] = (sealed[1].1.len() - 5) as u8;
+    sealed[1].1[8] = (sealed[1].1.len() - 9) as u8;
+    let mut sealers = [Sealer::new(&[1; 32]), Sealer::new(&[2; 32])];
+    for (side, bytes) in dialogue {
+        let sealer = &mut sealers[side.index()];
+        let records = bytes.chunks(RECORD_BYTES).flat_map(|plain| sealer.seal(plain));
+        sealed.push((*side, records.collect()));
+    }
+    (keyring, sealed)
+}
+
+/// Seals records of TLS 1.3 (RFC 8446 section 5.2).
+struct Sealer {
+    key: aead::LessSafeKey,
+    iv: [u8; 12],
+    sequence: u64,
+}
+
+struct Bytes(usize);
+
+impl hkdf::KeyType for Bytes {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Sealer {
+    fn new(secret: &[u8; 32]) -> Self {
+        let expand = |label: &str, len: usize| {
+            let head = [0, len as u8, 6 + label.len() as u8];
+            let info = [&head[..], b"tls13 ", label.as_bytes(), &[0]];
+            let mut out = vec![0; len];
+            let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret);
+            prk.expand(&info, Bytes(len)).unwrap().fill(&mut out).unwrap();
+            out
+        };
+        let key = aead::UnboundKey::new(&aead::AES_128_GCM, &expand("key", 16)).unwrap();
+        let iv = expand("iv", 12).try_into().unwrap();
+        Self { key: aead::LessSafeKey::new(key), iv, sequence: 0 }
+    }
+
+    fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
+        let mut nonce = self.iv;
+        for (byte, other) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
+            *byte ^= other;
+        }
+        self.sequence += 1;
+        let [high, low] = (plain.len() as u16 + 17).to_be_bytes();
+        let header = [23, 3, 3, high, low];
+        let mut body = [plain, &[23]].concat();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, aead::Aad::from(header), &mut body).unwrap();
+        [&header[..], &body].concat()
     }
 }
 

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| shadowtap::app::fuzz_tls(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| shadowtap::app::fuzz_tls_records(data));

@@ -45,7 +45,7 @@ pub use fuzzing::{
 #[cfg(fuzzing)]
 pub use http2::fuzzing as http2_fuzz;
 #[cfg(fuzzing)]
-pub use tls::decrypt::fuzz as fuzz_tls;
+pub use tls::decrypt::fuzz as fuzz_tls_records;
 
 /// Bounds of the layer. Worst case per flow: two heads of `max_head_bytes`, two alternates of the
 /// same size again, `max_outstanding` entries of 12 bytes; about 270 KiB, and a few hundred bytes

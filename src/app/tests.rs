@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::anomaly::Anomaly;
-use crate::exchange::{BodyInterest, Context, End, ExchangeEvent, ExchangeSink, Headers, Version};
+use crate::exchange::{
+    BodyInterest, Context, End, ExchangeEvent, ExchangeSink, Headers, MessagePiece, Version,
+};
 use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _, Interest};
 use crate::net::{Direction, Endpoint, Scope, Side};
 use crate::time::Timestamp;
@@ -108,6 +110,19 @@ impl ExchangeSink for Recorder {
         if let ExchangeEvent::RequestBody(body) | ExchangeEvent::ResponseBody(body) = event {
             assert!(!body.is_empty());
             assert!(!self.unwanted, "a body that nobody wanted");
+        }
+        // Its end by itself, so that it does not matter with which bytes it comes.
+        if let ExchangeEvent::Message(MessagePiece { bytes: [_, ..], end: Some(_), .. }) = event
+            && let ExchangeEvent::Message(piece) = event
+        {
+            let (bytes, end) = (piece.bytes, piece.end);
+            let begun = ExchangeEvent::Message(MessagePiece { bytes, end: None, ..piece });
+            let ended = ExchangeEvent::Message(MessagePiece { bytes: &[], end, ..piece });
+            for part in [begun, ended] {
+                let (line, body, via) = describe(context, &part);
+                push(&mut self.events, (format!("{number} {line}"), body, via));
+            }
+            return BodyInterest::Wanted;
         }
         let (line, body, via) = describe(context, &event);
         push(&mut self.events, (format!("{number} {line}"), body, via));

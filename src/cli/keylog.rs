@@ -30,7 +30,7 @@ pub(super) fn warn(file: &Path, added: &Added) {
     let Some(BadLine { number, expected }) = added.first_bad else { return };
     let more = match added.bad_lines - 1 {
         0 => String::new(),
-        more => format!(" ({more} more lines cannot be read)"),
+        more => format!(" ({more} more cannot be read)"),
     };
     complain(&format!("warning: {}:{number}: {expected}{more}", file.display()));
 }
@@ -212,11 +212,11 @@ mod tests {
         assert_eq!(poll(), 0);
         let two = format!("{}{}", line(1), line(2));
         // The second line in pieces.
-        append(&path, two.get(..300).unwrap());
+        append(&path, two.get(..200).unwrap());
         assert_eq!((poll(), poll()), (1, 0));
-        append(&path, two.get(300..400).unwrap());
+        append(&path, two.get(200..300).unwrap());
         assert_eq!(poll(), 0);
-        append(&path, two.get(400..).unwrap());
+        append(&path, two.get(300..).unwrap());
         assert_eq!((poll(), poll()), (1, 0));
         assert_eq!(keyring.len(), 2);
     }

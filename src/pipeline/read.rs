@@ -372,6 +372,26 @@ mod tests {
         (messages.collect(), opened)
     }
 
+    #[test]
+    fn secrets_that_come_in_a_stream_reach_the_keyring() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/tls12-dsb-a.pcapng");
+        let bytes = std::fs::read(file).unwrap();
+        for threads in [1, 3] {
+            let (pipe, mut writer) = std::io::pipe().unwrap();
+            let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
+            let bytes = bytes.clone();
+            let writing = std::thread::spawn(move || {
+                std::io::Write::write_all(&mut writer, &bytes).unwrap();
+            });
+            let mut reader = reader(threads);
+            let keyring = Arc::clone(&reader.keyring);
+            reader.read(&Input::file(path), &mut |_, _, _| {});
+            writing.join().unwrap();
+            assert_eq!(reader.counters.packets, 99);
+            assert!(!keyring.is_empty() && !keyring.expects_more());
+        }
+    }
+
     /// A call in three segments, at one second each.
     fn slow_call() -> Capture {
         let [request, response] = call(1);

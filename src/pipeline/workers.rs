@@ -411,6 +411,27 @@ mod tests {
     }
 
     #[test]
+    fn settling_now_and_then_changes_nothing() {
+        let capture = Capture::of_calls(20);
+        let (expected, _) = run(&capture, 1, ROUND_SEGMENTS);
+        for threads in [1, 3] {
+            let (mut workers, mut out) = (workers(threads), Vec::new());
+            let mut pushed = 0;
+            decoded(&capture, |segment| {
+                workers.push(segment, &mut out);
+                pushed += 1;
+                if pushed % 7 == 0 {
+                    workers.settle(&mut out);
+                    assert_eq!(workers.under_way, 0);
+                }
+            });
+            workers.finish(&mut out);
+            let found: Vec<_> = out.iter().map(|caused| format!("{caused:?}")).collect();
+            assert_eq!(found, expected, "{threads}");
+        }
+    }
+
+    #[test]
     fn flows_go_on_after_a_finish_in_the_middle_as_new_ones() {
         let capture = Capture::of_calls(8);
         for threads in [1, 4] {

@@ -34,6 +34,10 @@ fn labelled(folder: &Path) -> Vec<(String, Value)> {
     found
 }
 
+fn str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 fn counts(value: &Value) -> Counts {
     let entries = value.as_object().into_iter().flatten();
     entries.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
@@ -168,10 +172,9 @@ fn every_labelled_capture_gives_what_its_label_says() {
     let (mut seen, mut wrong) = (0, Vec::new());
     for folder in folders() {
         for (file, label) in labelled(&folder) {
-            let keylog = folder.join(&file).with_extension("keylog");
-            let keys = ["--keylog", keylog.to_str().unwrap()];
-            let keys = if keylog.exists() { &keys[..] } else { &[] };
-            let run = replay_json(&folder.join(&file), keys);
+            let keylog = label["keylog"].as_str().map(|name| folder.join(name));
+            let more: Vec<_> = keylog.iter().flat_map(|keylog| ["--keylog", str(keylog)]).collect();
+            let run = replay_json(&folder.join(&file), &more);
             assert!(matches!(run.code, 0 | 1 | 3), "{file}: exit {}: {}", run.code, run.stderr);
             seen += 1;
             let faults = faults(&label, &run.events());

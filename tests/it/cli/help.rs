@@ -57,6 +57,7 @@ fn wrong_options_are_usage_errors_that_name_what_would_do() {
         (&["--approvals", "."], "name a file in it"),
         (&["--catalog", "nope.csv"], "cannot read nope.csv"),
         (&["--hash-key", "nope.key"], "cannot read nope.key"),
+        (&["--keylog", "nope.keylog"], "cannot read nope.keylog"),
         (&["--unknown"], "unexpected argument"),
     ] {
         let args: Vec<&str> =

@@ -190,3 +190,21 @@ fn the_session_hash_follows_the_key() {
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("short: a hash key needs 16 bytes at least"), "{}", run.stderr);
 }
+
+#[test]
+fn what_is_wrong_with_a_key_log_is_told_without_its_secrets() {
+    let folder = folder(&[NAME]);
+    let secret = "5ec2e7".repeat(16);
+    let random = "c1".repeat(32);
+    let lines = format!("# comment\nCLIENT_RANDOM {random} {secret}\nCLIENT_RANDOM {secret}\nx\n");
+    std::fs::write(folder.path().join("a.keylog"), lines).unwrap();
+    std::fs::write(folder.path().join("b.keylog"), "").unwrap();
+    let run = replay(folder.path(), &[NAME, "--keylog", "a.keylog", "--keylog", "b.keylog"]);
+    assert!(run.code <= 1, "{}", run.stderr);
+    let expected = "warning: a.keylog:3: a line is a label, 64 hexadecimal digits and a secret";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    assert!(run.stderr.contains("(1 more cannot be read)"), "{}", run.stderr);
+    assert!(!run.stderr.contains("5ec2e7") && !run.stdout.contains("5ec2e7"));
+    let run = run_in(folder.path(), &["replay", NAME, "--keylog", "a.keylog", "--no-files"]);
+    assert!(run.stdout.contains("no connection of the captures has its secrets"), "{}", run.stdout);
+}
