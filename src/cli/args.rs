@@ -177,6 +177,18 @@ pub struct Watch {
     /// were lost.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub stats_interval: Duration,
+    /// Keep the last packets, so many as fit into SIZE (16MiB at least), in DIR/ring of --out, and
+    /// those of each finding as DIR/packets/ID.pcap.
+    #[arg(long, value_name = "SIZE", value_parser = ring_size)]
+    pub keep_packets: Option<u64>,
+    /// Show metrics for Prometheus and a health page on this address; with no ADDRESS, on loopback.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1,
+        default_missing_value = crate::sinks::metrics::DEFAULT_ADDRESS)]
+    pub metrics: Option<std::net::SocketAddr>,
+    /// TLS key log (SSLKEYLOGFILE) to decrypt with, followed while programs write to it; may be
+    /// given several times.
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
     /// Threads that look into the traffic (default: one per processor, 16 at most).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     pub threads: Option<u16>,
@@ -312,6 +324,13 @@ fn kept_size(text: &str) -> Result<u64, String> {
     match size(text)? {
         bytes if bytes >= 1 << 20 => Ok(bytes),
         _ => Err("1MiB at least".to_owned()),
+    }
+}
+
+fn ring_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes >= crate::sinks::packets::MIN_RING_BYTES => Ok(bytes),
+        _ => Err("16MiB at least".to_owned()),
     }
 }
 

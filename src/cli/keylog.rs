@@ -39,7 +39,6 @@ pub(super) fn warn(file: &Path, added: &Added) {
 /// replaced: what was read then is kept, and the new content is read from its start. Emptied and
 /// written again beyond its old size between two polls, it is taken for grown.
 #[derive(Debug)]
-#[allow(dead_code, reason = "polled once interfaces are captured from")]
 pub(super) struct Follow {
     path: PathBuf,
     open: Option<Open>,
@@ -58,7 +57,6 @@ struct Open {
     read: u64,
 }
 
-#[allow(dead_code, reason = "polled once interfaces are captured from")]
 impl Follow {
     /// Of a file that may not exist yet.
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {

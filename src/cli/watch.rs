@@ -1,18 +1,24 @@
 //! `shadowtap watch`.
 
+mod metrics;
 mod output;
+mod packets;
 mod service;
 mod signals;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::args;
+use super::keylog::{self, Follow};
 use super::load::{self, Sources};
 use super::replay::{notices, print_report, servers};
 use super::{Exit, Failure, complain};
+use crate::app::Keyring;
 use crate::capture::live::{Interface, Settings as LiveSettings, give_up_privileges};
 use crate::finding::{Finding, News};
 use crate::pipeline::watch::{
@@ -24,13 +30,15 @@ use crate::sinks::event::{
 };
 use crate::sinks::report::Report;
 use crate::time::Timestamp;
+use metrics::Metrics;
 use output::Output;
+use packets::Kept;
 use service::Service;
 use signals::Signals;
 
 pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let signals = Signals::new()?;
-    let feeds = feeds(args)?;
+    let mut feeds = feeds(args)?;
     let given_up = give_up_privileges()
         .map_err(|error| Failure::new(format!("cannot give up privileges: {error}")))?;
     // Everything from here on happens with the rights that the run has for weeks, so that what it
@@ -52,14 +60,27 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         separate_interfaces: args.separate_interfaces,
     };
     let output = Output::open(args).map_err(explain)?;
+    let kept = args.keep_packets.map(|bytes| Kept::open(&args.out, bytes)).transpose();
+    let kept = kept.map_err(explain)?;
+    if let Some(kept) = &kept {
+        feeds.iter_mut().for_each(|feed| feed.tap = Some(kept.tap()));
+    }
+    let metrics = args.metrics.map(Metrics::serve).transpose()?;
     if !args.quiet {
-        complain(&greeting(args, &policy, &output));
+        complain(&greeting(args, &policy, &output, metrics.as_ref()));
     }
     let service = Service::new();
     service.ready();
-    let mut watcher = Watcher { args, output, signals, service };
+    let key_logs = KeyLogs::new(&args.keylog, Arc::clone(&config.keyring));
+    let mut watcher = Watcher { args, output, signals, service, kept, metrics, key_logs };
     let watched = watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
-    let Watcher { output, .. } = watcher;
+    let Watcher { output, kept, metrics, .. } = watcher;
+    if let Some(metrics) = metrics {
+        metrics.stop();
+    }
+    if let Some(kept) = kept {
+        kept.stop();
+    }
     finish(args, &watched, output)
 }
 
@@ -114,11 +135,18 @@ fn config(args: &args::Watch) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn greeting(args: &args::Watch, policy: &Policy, output: &Output) -> String {
+fn greeting(
+    args: &args::Watch,
+    policy: &Policy,
+    output: &Output,
+    metrics: Option<&Metrics>,
+) -> String {
     let interfaces = args.interfaces.join(", ");
     let (rules, approvals) = (policy.rules.rules().len(), policy.approvals.all().len());
     let files = output.files().map_or_else(String::new, |files| format!("; events go to {files}"));
-    format!("watching {interfaces}: {rules} rules, {approvals} approvals{files}")
+    let pages = metrics
+        .map_or_else(String::new, |metrics| format!("; metrics on http://{}", metrics.address()));
+    format!("watching {interfaces}: {rules} rules, {approvals} approvals{files}{pages}")
 }
 
 /// Watches the run for the operator: outputs, signals, the service manager.
@@ -128,16 +156,54 @@ struct Watcher<'a> {
     output: Output,
     signals: Signals,
     service: Service,
+    kept: Option<Kept>,
+    metrics: Option<Metrics>,
+    key_logs: KeyLogs,
+}
+
+/// Key logs that grow while the run goes on.
+#[derive(Debug)]
+struct KeyLogs {
+    keyring: Arc<Keyring>,
+    followed: Vec<Follow>,
+    /// What was told last of a file that cannot be read.
+    told: Option<String>,
+}
+
+impl KeyLogs {
+    fn new(files: &[PathBuf], keyring: Arc<Keyring>) -> Self {
+        keyring.expect_more(!files.is_empty());
+        let followed = files.iter().map(Follow::new).collect();
+        Self { keyring, followed, told: None }
+    }
+
+    fn poll(&mut self) {
+        for follow in &mut self.followed {
+            match follow.poll(&self.keyring) {
+                Ok(added) => keylog::warn(follow.path(), &added),
+                Err(error) => {
+                    let text = format!("{}: {error}", follow.path().display());
+                    if self.told.as_ref() != Some(&text) {
+                        complain(&format!("warning: --keylog {text}"));
+                        self.told = Some(text);
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Watcher<'_> {
     /// Reads rules, approvals and catalog again. All of them are taken over, or none.
-    fn reload(&self) -> Command {
+    fn reload(&mut self) -> Command {
         self.service.reloading();
         let command = match policy(self.args) {
             Ok(policy) => {
                 let (rules, approvals) = (policy.rules.rules().len(), policy.approvals.all().len());
                 complain(&format!("reloaded: {rules} rules, {approvals} approvals"));
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.reloaded();
+                }
                 Command::Reload(Box::new(policy))
             }
             Err(failure) => {
@@ -165,6 +231,12 @@ impl LiveObserver for Watcher<'_> {
 
     fn finding(&mut self, finding: &Finding, news: News) {
         self.output.write(&Event::Finding(&FindingEvent::live(finding, news)));
+        if let Some(kept) = &self.kept {
+            kept.finding(finding, news);
+        }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.finding(finding, news);
+        }
         if !self.args.quiet && news != News::Closed {
             self.output.line(finding);
         }
@@ -172,7 +244,12 @@ impl LiveObserver for Watcher<'_> {
 
     fn stats(&mut self, stats: &StatsEvent, occasion: Occasion) {
         match occasion {
-            Occasion::Second => self.service.status(stats),
+            Occasion::Second => {
+                self.service.status(stats);
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.stats(stats, self.kept.as_ref());
+                }
+            }
             Occasion::Interval | Occasion::Last => {
                 self.output.write(&Event::Stats(stats));
                 losses(stats).iter().for_each(|line| complain(&format!("warning: {line}")));
@@ -192,7 +269,11 @@ impl LiveObserver for Watcher<'_> {
         self.output.lost_events()
     }
 
-    fn turn(&mut self, _now: Timestamp, health: &Health) -> Command {
+    fn turn(&mut self, now: Timestamp, health: &Health) -> Command {
+        self.key_logs.poll();
+        if let Some(metrics) = &mut self.metrics {
+            metrics.turn(now, health);
+        }
         self.output.tend(health.elapsed);
         self.service.tend(health);
         if self.signals.stop() || self.output.has_no_reader() {

@@ -8,7 +8,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,8 +26,7 @@ use super::health::{Health, Recent};
 use super::{Format, Snapshot, render};
 
 /// Where it listens unless told otherwise: loopback only.
-pub const DEFAULT_ADDRESS: SocketAddr =
-    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9464));
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
 /// Connections at a time; more wait until one is done.
 const MAX_CONNECTIONS: u32 = 64;
