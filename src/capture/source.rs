@@ -32,7 +32,7 @@ pub enum Next<'a> {
         wire_len: u32,
     },
     /// Lines of a TLS key log (RFC 9850) that stood here in a stream; of files see
-    /// [`secrets`](super::secrets).
+    /// [`secrets`](super::secrets()).
     Secrets(&'a [u8]),
     /// The capture is over, and was whole.
     End,
