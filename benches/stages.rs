@@ -166,6 +166,24 @@ impl ExchangeSink for Deaf {
     }
 }
 
+/// Frames into exchanges, header compression included; items are exchanges.
+#[divan::bench(args = [0, 60_000])]
+fn http2(bencher: Bencher<'_, '_>, body_bytes: usize) {
+    let dialogue = input::http2_exchanges(100, body_bytes);
+    let bytes: usize = dialogue.iter().map(|(_, bytes)| bytes.len()).sum();
+    let flow = input::flow();
+    let mut layer = Layer::new(app::Limits::default(), Default::default(), Deaf);
+    let counted = bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(100_usize));
+    counted.bench_local(|| {
+        let (mut state, before) = (Default::default(), layer.counters().exchanges);
+        input::play(&dialogue, |chunk| {
+            layer.chunk(&flow, &mut state, chunk);
+        });
+        assert_eq!(layer.counters().exchanges - before, 100);
+        state
+    });
+}
+
 /// An event stream into events; items are events.
 #[divan::bench]
 fn event_stream(bencher: Bencher<'_, '_>) {

@@ -147,6 +147,65 @@ pub(crate) fn exchanges(count: usize, body_bytes: usize, chunked: bool) -> Dialo
     dialogue
 }
 
+/// Exchanges on one HTTP/2 connection (RFC 9113), whose response bodies have `body_bytes` bytes:
+/// fields are indexed in the first exchange and referred to in the others, as real clients do.
+pub(crate) fn http2_exchanges(count: usize, body_bytes: usize) -> Dialogue {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // Literal with incremental indexing (RFC 7541 section 6.2.1), name in the static table or new.
+    let literal =
+        |name: u8, value: &str| [&[0x40 | name, value.len() as u8], value.as_bytes()].concat();
+    let named = |name: &str, value: &str| {
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        [&[0x40, name.len() as u8], name, &[value.len() as u8], value].concat()
+    };
+    let first_request = [
+        vec![0x83, 0x86],
+        literal(4, "/api/v2/items/search"),
+        literal(1, "api.example.test:8000"),
+        named("accept", "application/json, text/event-stream"),
+        named("user-agent", "bench/1.0"),
+        named("authorization", "Bearer 0123456789abcdef0123456789abcdef"),
+    ]
+    .concat();
+    let next_request = [0x83, 0x86, 66, 65, 64, 63, 62];
+    let first_response = [
+        vec![0x88],
+        named("content-type", "application/json"),
+        named("server", "bench"),
+        named("date", "Mon, 16 Nov 2026 08:00:00 GMT"),
+    ]
+    .concat();
+    let next_response = [0x88, 64, 63, 62];
+    let body: Vec<u8> = json_records(body_bytes).into_bytes();
+    let mut client = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    client.extend(frame(4, 0, 0, &[]));
+    let mut dialogue = vec![(Side::Originator, client), (Side::Responder, frame(4, 0, 0, &[]))];
+    for number in 0..count as u32 {
+        let stream = 2 * number + 1;
+        let (request, response) = match number {
+            0 => (&first_request[..], &first_response[..]),
+            _ => (&next_request[..], &next_response[..]),
+        };
+        let mut asked = frame(HEADERS, END_HEADERS, stream, request);
+        asked.extend(frame(DATA, END_STREAM, stream, b"{\"from\":0,\"size\":50}"));
+        let mut answer = frame(HEADERS, END_HEADERS, stream, response);
+        for piece in body.chunks(16_384) {
+            answer.extend(frame(DATA, 0, stream, piece));
+        }
+        answer.extend(frame(DATA, END_STREAM, stream, &[]));
+        dialogue.push((Side::Originator, asked));
+        dialogue.push((Side::Responder, answer));
+    }
+    dialogue
+}
+
 /// An MCP session: a handshake, a list of tools, and calls.
 pub(crate) fn session(calls: usize) -> Dialogue {
     let result = |id: usize, result: &str| {

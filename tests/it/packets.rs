@@ -60,6 +60,10 @@ fn a_replayed_cut_gives_the_finding_again() {
     files.sort();
     let (mut faults, mut count) = (Vec::new(), 0);
     for file in files {
+        // A cut is as encrypted as the traffic was: secrets are not kept with packets.
+        if file.file_name().unwrap().to_string_lossy().contains("-dsb-") {
+            continue;
+        }
         let expected = findings(&policy, &file);
         let folder = tempfile::tempdir().unwrap();
         let cuts = cuts(&file, &expected, folder.path());
