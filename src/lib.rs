@@ -4,9 +4,9 @@
 //! Data flows one way, and the modules are listed in its order:
 //!
 //! - [`capture`]: files and interfaces into packets
-//! - [`decode`]: packets into TCP segments
+//! - [`decode`]: packets into TCP segments and UDP datagrams, through tunnels
 //! - [`flow`]: segments into in-order bytes per flow
-//! - [`app`]: bytes into HTTP exchanges
+//! - [`app`]: bytes into HTTP exchanges, streams of messages, handshakes and names
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
 //! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers

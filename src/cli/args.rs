@@ -85,7 +85,7 @@ pub struct Replay {
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "medium", value_parser = fail_on)]
     pub fail_on: FailOn,
-    /// Fail with exit code 4 if less than this share of the TCP payload could be read (99 or 99%).
+    /// Fail with exit code 4 if less than this share of the TCP and QUIC payload could be read (99 or 99%).
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub min_coverage: Option<f64>,
     /// Folder for the NDJSON output; files of an earlier run of the same captures are replaced.

@@ -137,10 +137,11 @@ fn coverage(
     let unsupported = read.skipped_of(Class::Unsupported);
     let malformed = read.skipped_of(Class::Malformed);
     let cut = read.skipped_of(Class::Truncated);
-    let opaque = app.tls.bytes + app.http2.bytes + app.websocket.bytes;
+    // HTTP/3 could carry MCP as well as TLS could.
+    let opaque = app.tls.bytes + app.quic.bytes;
     let unseen_packets = unsupported.bytes + malformed.bytes + cut.bytes;
     let missing = flow.gap_bytes + flow.snaplen_truncated_bytes + unseen_packets;
-    let payload = flow.unique_bytes() + missing;
+    let payload = flow.unique_bytes() + app.quic.bytes + missing;
     let unread = opaque + undecodable + missing;
     Coverage {
         packets: read.packets,
@@ -153,8 +154,8 @@ fn coverage(
         lost_fragments,
         gaps: flow.gaps,
         gap_bytes: flow.gap_bytes,
-        encrypted_flows: app.tls.flows,
-        encrypted_bytes: app.tls.bytes,
+        encrypted_flows: app.tls.flows + app.quic.flows,
+        encrypted_bytes: opaque,
         midstream_flows: flow.midstream,
         evictions,
         dropped_findings,

@@ -117,7 +117,7 @@ impl Report<'_> {
         let read = match coverage.permille() {
             None => "no TCP payload in the capture".to_owned(),
             Some(permille) => format!(
-                "read {}.{} % of the TCP payload ({} of {}) in {} and {}",
+                "read {}.{} % of the payload ({} of {}) in {} and {}",
                 permille / 10,
                 permille % 10,
                 bytes(coverage.readable_bytes),

@@ -125,7 +125,7 @@ pub struct Coverage {
     pub packets: u64,
     /// TCP flows.
     pub flows: u64,
-    /// Bytes of TCP payload that the captures should hold: seen or missing.
+    /// Bytes of TCP and QUIC payload that the captures should hold: seen or missing.
     pub payload_bytes: u64,
     /// Of these, bytes of protocols that were read in full, MCP or not.
     pub readable_bytes: u64,
@@ -141,7 +141,7 @@ pub struct Coverage {
     pub gaps: u64,
     /// Bytes in those holes.
     pub gap_bytes: u64,
-    /// Flows that were encrypted and had no keys.
+    /// Flows of TLS without keys, and of QUIC.
     pub encrypted_flows: u64,
     /// Bytes of those.
     pub encrypted_bytes: u64,

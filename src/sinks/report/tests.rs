@@ -151,7 +151,7 @@ Could not see
   3 packets cut by the snap length
   1 time something was pushed out of full memory
   servers over stdio, and what a tool does behind its server: never on the wire
-  read 86.4 % of the TCP payload (4.3 MB of 5.0 MB) in 1200 packets and 9 flows
+  read 86.4 % of the payload (4.3 MB of 5.0 MB) in 1200 packets and 9 flows
 
 Written: findings/a.ndjson, a\\u{7}.sarif
 Exit code 1: findings at or above medium

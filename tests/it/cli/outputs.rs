@@ -61,7 +61,7 @@ fn coverage_reads_the_same_everywhere_and_never_too_high() {
     let folder = folder(&[NAME]);
     let run = replay(folder.path(), &["--no-files", "--min-coverage", "99"]);
     let share = reason(&run).split("coverage of ").nth(1).unwrap().split(" %").next().unwrap();
-    assert!(run.stdout.contains(&format!("  read {share} % of the TCP payload")), "{}", run.stdout);
+    assert!(run.stdout.contains(&format!("  read {share} % of the payload")), "{}", run.stdout);
 }
 
 #[test]
