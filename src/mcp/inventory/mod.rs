@@ -67,7 +67,7 @@ pub struct Limits {
     pub max_open_exchanges: usize,
     /// Requests that wait for an answer; at the bound the oldest counts as not answered.
     pub max_waiting_requests: usize,
-    /// Addresses without a record whose oddities are remembered; those of others are not.
+    /// Addresses without a record whose oddities are remembered; at the bound all are forgotten.
     pub max_early_endpoints: usize,
     /// Refusals kept back; at the bound the oldest is judged early.
     pub max_deferred: usize,
@@ -169,7 +169,8 @@ impl Inventory {
     fn note_early(&mut self, server: Endpoint, anomaly: Anomaly) {
         let is_full = self.early.len() >= self.limits.max_early_endpoints;
         if is_full && !self.early.contains_key(&server) {
-            return;
+            // A sensor that runs for weeks gets here: what is old bears on nothing any more.
+            self.early.clear();
         }
         let known = self.early.entry(server).or_default();
         if !known.contains(&anomaly) {

@@ -151,11 +151,13 @@ impl Inventory {
             self.settle(stalest, [0; 2], at, out);
         }
         let limits = self.limits;
-        if self.by_endpoint.len() < limits.max_servers
-            || self.by_endpoint.contains_key(&request.server)
+        if self.by_endpoint.len() >= limits.max_servers
+            && !self.by_endpoint.contains_key(&request.server)
         {
-            self.by_endpoint.insert(request.server, index);
+            // Those that are still in use come back with their next exchange.
+            self.by_endpoint.clear();
         }
+        self.by_endpoint.insert(request.server, index);
         let early = self.early.remove(&request.server).unwrap_or_default();
         let server = self.records.get_mut(index)?;
         for anomaly in early {
