@@ -39,6 +39,9 @@ const MAX_HELD_EXCHANGES: usize = 256;
 /// Exchanges, sessions and streams remembered, each; at the bound the oldest is forgotten, and
 /// what belongs to it is not joined. A few hundred bytes each.
 const MAX_REMEMBERED: usize = 16_384;
+/// Requests remembered that may be a proxy's own although no client's was seen for them: most
+/// networks have no explicit proxy, and then every request is one.
+const MAX_BACKS: usize = 256;
 
 /// What is to be taken in, in order.
 #[derive(Debug)]
@@ -110,10 +113,15 @@ impl<K: Copy + Eq + std::hash::Hash, V> Default for Recent<K, V> {
 
 impl<K: Copy + Eq + std::hash::Hash, V> Recent<K, V> {
     fn insert(&mut self, key: K, value: V) {
+        self.insert_among(MAX_REMEMBERED, key, value);
+    }
+
+    /// The same, among so many at most.
+    fn insert_among(&mut self, max: usize, key: K, value: V) {
         if self.entries.insert(key, value).is_none() {
             self.turns.push_back(key);
         }
-        while self.turns.len() > MAX_REMEMBERED
+        while self.turns.len() > max
             && let Some(oldest) = self.turns.pop_front()
         {
             self.entries.remove(&oldest);
@@ -304,7 +312,7 @@ impl Legs {
                 }
                 _ => {
                     let back = Back { request: Arc::clone(request), time: seen.at.time };
-                    self.backs.insert(print, back);
+                    self.backs.insert_among(MAX_BACKS, print, back);
                 }
             },
             None => self.by_session(&mut seen, request, session),
