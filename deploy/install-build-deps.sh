@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build needs beside Rust: libpcap's headers and a C compiler. With `test`, also
-# what the tests of live capture need; without it they are skipped.
+# what the tests of live capture need, and tshark to compare with; without them they are skipped.
 set -eu
 
 missing=""
@@ -8,6 +8,7 @@ command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -e /usr/include/pcap/pcap.h ] || [ -e /usr/local/include/pcap/pcap.h ] || missing="$missing libpcap-dev"
 if [ "${1:-}" = test ]; then
     command -v tcpreplay >/dev/null 2>&1 || missing="$missing tcpreplay"
+    command -v tshark >/dev/null 2>&1 || missing="$missing tshark"
     command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 fi
 [ -n "$missing" ] || exit 0

@@ -117,7 +117,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
             Guess::Tls => self.shed(Protocol::Tls),
             Guess::Http2 => self.settle_http2(side, bytes),
             Guess::Lines => {
-                let direction = lines::role(bytes).unwrap_or(usual(side));
+                let direction = lines::role(bytes).unwrap_or_else(|| usual(side));
                 let number = self.next_exchange();
                 let mut connection = lines::Connection::new(number);
                 if matches!(self.state.lane(side.other()), Lane::Search(_) | Lane::Off) {
@@ -155,12 +155,12 @@ impl<S: ExchangeSink> Turn<'_, S> {
             return self.settle(side, guess, bytes);
         }
         if let Some(sender) = http2::recognise(bytes, &self.limits.http2) {
-            let direction = self.state.direction(side).or(sender).unwrap_or(usual(side));
+            let direction = self.state.direction(side).or(sender).unwrap_or_else(|| usual(side));
             self.begin(client(side, direction), Talk::Http2(http2::Connection::new(true)));
             return bytes;
         }
         if lines::are_whole(bytes) {
-            let direction = lines::role(bytes).unwrap_or(usual(side));
+            let direction = lines::role(bytes).unwrap_or_else(|| usual(side));
             let number = self.next_exchange();
             let mut connection = lines::Connection::new(number);
             connection.join(direction.other());
