@@ -184,6 +184,7 @@ impl Watch {
         let deadline = Instant::now() + PATIENCE;
         #[expect(clippy::disallowed_methods, reason = "bounds how long a test waits")]
         while !is_so(self) {
+            self.hear();
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "waiting for {what}: {ended:?}\n{}", self.stderr());
             assert!(Instant::now() < deadline, "waiting for {what}:\n{}", self.stderr());
@@ -191,14 +192,20 @@ impl Watch {
         }
     }
 
+    /// Takes what it told the service manager: a socket that nobody reads fills up, and makes the
+    /// sender wait.
+    fn hear(&mut self) {
+        let mut bytes = [0; 4096];
+        while let Ok(len) = self.socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+            self.heard.extend(text.lines().map(str::to_owned));
+        }
+    }
+
     /// Waits for a message to the service manager, and forgets those before it.
     pub fn wait_to_hear(&mut self, message: &str) {
         self.wait(message, |watch| {
-            let mut bytes = [0; 4096];
-            if let Ok(len) = watch.socket.recv(&mut bytes) {
-                let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
-                watch.heard.extend(text.lines().map(str::to_owned));
-            }
+            watch.hear();
             let found = watch.heard.iter().position(|line| line.starts_with(message));
             found.is_some_and(|at| watch.heard.drain(..=at).count() > 0)
         });
@@ -233,7 +240,12 @@ impl Watch {
     /// Stops it and waits for its end: the exit code.
     pub fn stop(&mut self) -> i32 {
         self.signal("TERM");
-        self.child.wait().unwrap().code().unwrap_or(-1)
+        loop {
+            self.hear();
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+        }
     }
 
     /// The events written to files so far, finished files or not.
