@@ -10,6 +10,9 @@ if [ "${1:-}" = test ]; then
     command -v tcpreplay >/dev/null 2>&1 || missing="$missing tcpreplay"
     command -v tshark >/dev/null 2>&1 || missing="$missing tshark"
     command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+    command -v tcpdump >/dev/null 2>&1 || missing="$missing tcpdump"
+    command -v ethtool >/dev/null 2>&1 || missing="$missing ethtool"
+    python3 -c "import ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
 fi
 [ -n "$missing" ] || exit 0
 

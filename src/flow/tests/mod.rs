@@ -14,6 +14,7 @@
 //! end                the capture ends
 //! ```
 
+mod abandoned;
 mod handshake;
 mod holes;
 mod lifecycle;

@@ -19,6 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 static LABS: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether a program is there; if not, that is printed as the reason to skip a test.
+pub fn has(tool: &[&str]) -> bool {
+    let found = Command::new(tool[0]).args(&tool[1..]).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: {} is not installed", tool.join(" "));
+    }
+    found
+}
+
 /// A namespace and a folder; both go with it.
 pub struct Lab {
     name: String,
@@ -29,9 +39,7 @@ impl Lab {
     /// A lab with both interfaces up, or the reason why there can be none, printed.
     pub fn new() -> Option<Self> {
         for tool in [&["ip", "-V"][..], &["tcpreplay", "--version"], &["setpriv", "--version"]] {
-            let found = Command::new(tool[0]).args(&tool[1..]).output();
-            if !found.is_ok_and(|output| output.status.success()) {
-                println!("skipped: {} is not installed", tool[0]);
+            if !has(tool) {
                 return None;
             }
         }
@@ -53,6 +61,11 @@ impl Lab {
         }
         lab.bring_up();
         Some(lab)
+    }
+
+    /// The name of the namespace.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// `ip` in the namespace.
@@ -87,9 +100,17 @@ impl Lab {
 
     /// Sends a capture, as fast as that goes.
     pub fn send(&self, capture: &Path) {
-        let args = ["-q", "-t", "-i", SENDER, capture.to_str().unwrap()];
+        self.send_with(capture, &["-t"]);
+    }
+
+    /// Sends a capture, with these options: what tcpreplay says at the end.
+    pub fn send_with(&self, capture: &Path, options: &[&str]) -> String {
+        let mut args = vec!["-q", "-i", SENDER];
+        args.extend_from_slice(options);
+        args.push(capture.to_str().unwrap());
         let sent = self.command("tcpreplay", &args).output().unwrap();
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+        String::from_utf8_lossy(&sent.stdout).into_owned()
     }
 
     /// Watches, and waits until the program says that it does.
@@ -142,6 +163,13 @@ impl Watch {
         self.child.id()
     }
 
+    /// A line of its status in /proc that is a size, in kilobytes: `VmRSS`, `VmHWM`.
+    pub fn kilobytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+    }
+
     pub fn stdout(&self) -> String {
         fs::read_to_string(self.folder.join("stdout")).unwrap()
     }
@@ -156,6 +184,7 @@ impl Watch {
         let deadline = Instant::now() + PATIENCE;
         #[expect(clippy::disallowed_methods, reason = "bounds how long a test waits")]
         while !is_so(self) {
+            self.hear();
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "waiting for {what}: {ended:?}\n{}", self.stderr());
             assert!(Instant::now() < deadline, "waiting for {what}:\n{}", self.stderr());
@@ -163,14 +192,20 @@ impl Watch {
         }
     }
 
+    /// Takes what it told the service manager: a socket that nobody reads fills up, and makes the
+    /// sender wait.
+    fn hear(&mut self) {
+        let mut bytes = [0; 4096];
+        while let Ok(len) = self.socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+            self.heard.extend(text.lines().map(str::to_owned));
+        }
+    }
+
     /// Waits for a message to the service manager, and forgets those before it.
     pub fn wait_to_hear(&mut self, message: &str) {
         self.wait(message, |watch| {
-            let mut bytes = [0; 4096];
-            if let Ok(len) = watch.socket.recv(&mut bytes) {
-                let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
-                watch.heard.extend(text.lines().map(str::to_owned));
-            }
+            watch.hear();
             let found = watch.heard.iter().position(|line| line.starts_with(message));
             found.is_some_and(|at| watch.heard.drain(..=at).count() > 0)
         });
@@ -205,7 +240,12 @@ impl Watch {
     /// Stops it and waits for its end: the exit code.
     pub fn stop(&mut self) -> i32 {
         self.signal("TERM");
-        self.child.wait().unwrap().code().unwrap_or(-1)
+        loop {
+            self.hear();
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+        }
     }
 
     /// The events written to files so far, finished files or not.

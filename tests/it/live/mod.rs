@@ -2,7 +2,10 @@
 //! captures replayed into them. Needs root, and is skipped, saying why, without it.
 
 mod errors;
+mod frames;
 mod lab;
+mod load;
 mod privileges;
 mod reload;
+mod sdk;
 mod traffic;

@@ -8,7 +8,7 @@ use super::lab::{Lab, SENDER, WATCHED};
 use crate::run::{capture, replay_json};
 
 /// Rule, server, client, severity and count of findings.
-fn essence(findings: &[Value]) -> BTreeMap<String, usize> {
+pub fn essence(findings: &[Value]) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for finding in findings {
         let part = |path: &str| finding.pointer(path).unwrap().to_string();
@@ -20,7 +20,7 @@ fn essence(findings: &[Value]) -> BTreeMap<String, usize> {
 }
 
 /// Findings as they were when they closed.
-fn closed(findings: Vec<Value>) -> Vec<Value> {
+pub fn closed(findings: Vec<Value>) -> Vec<Value> {
     findings.into_iter().filter(|finding| finding["event"]["state"] == "closed").collect()
 }
 
