@@ -7,7 +7,7 @@ use super::{dns, http1, http2, lines, websocket};
 #[derive(Debug)]
 pub(in crate::app) enum Talk {
     Http1(http1::connection::Connection),
-    Http2(http2::Connection),
+    Http2(Box<http2::Connection>),
     WebSocket(websocket::Connection),
     Lines(lines::Connection),
     /// By [`Side::index`](crate::net::Side::index).

@@ -145,7 +145,10 @@ impl<S: ExchangeSink> Turn<'_, S> {
         if self.state.direction(side).is_some_and(|known| known != direction) {
             *self.state.lane(side) = Lane::Off;
         } else {
-            self.begin(client(side, direction), Talk::Http2(http2::Connection::new(false)));
+            self.begin(
+                client(side, direction),
+                Talk::Http2(Box::new(http2::Connection::new(false))),
+            );
         }
     }
 
@@ -156,7 +159,10 @@ impl<S: ExchangeSink> Turn<'_, S> {
         }
         if let Some(sender) = http2::recognise(bytes, &self.limits.http2) {
             let direction = self.state.direction(side).or(sender).unwrap_or_else(|| usual(side));
-            self.begin(client(side, direction), Talk::Http2(http2::Connection::new(true)));
+            self.begin(
+                client(side, direction),
+                Talk::Http2(Box::new(http2::Connection::new(true))),
+            );
             return bytes;
         }
         if lines::are_whole(bytes) {

@@ -34,7 +34,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
             Some(Outcome::Tunnel) => self.open_tunnel(),
             Some(Outcome::Refused) => self.refuse_tunnel(),
             Some(Outcome::ToHttp2(number)) => {
-                self.begin(client, Talk::Http2(http2::Connection::upgraded(number)));
+                self.begin(client, Talk::Http2(Box::new(http2::Connection::upgraded(number))));
             }
             Some(Outcome::ToWebSocket(number, deflate)) => {
                 self.begin(client, Talk::WebSocket(websocket::Connection::new(number, deflate)));

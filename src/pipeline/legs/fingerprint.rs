@@ -10,16 +10,14 @@ pub(super) struct Fingerprint(u64, u64);
 
 impl Fingerprint {
     pub(super) fn of(request: &RequestInfo, message: &Message) -> Self {
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            origin(request).hash(&mut hasher);
-            (&request.path, &request.method, request.session).hash(&mut hasher);
-            (message.kind, &message.method, &message.id, message.size).hash(&mut hasher);
-            (&message.name, &message.uri, &request.mcp_name).hash(&mut hasher);
-            hasher.finish()
-        };
-        Self(half(0), half(1))
+        let mut hasher = DefaultHasher::new();
+        (request.scheme, &request.host, request.port).hash(&mut hasher);
+        (&request.path, &request.method, request.session).hash(&mut hasher);
+        (message.kind, &message.method, &message.id, message.size).hash(&mut hasher);
+        (&message.name, &message.uri, &request.mcp_name).hash(&mut hasher);
+        let low = hasher.finish();
+        hasher.write_u8(1);
+        Self(low, hasher.finish())
     }
 }
 
