@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -124,7 +125,6 @@ impl Lab {
     pub fn start(&self, mut command: Command) -> Watch {
         let path = |name: &str| self.folder.path().join(name);
         let socket = UnixDatagram::bind(path("notify")).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         // The program may run as somebody else.
         let everybody = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
         fs::set_permissions(path("notify"), everybody.clone()).unwrap();
@@ -136,8 +136,8 @@ impl Lab {
             .stderr(File::create(path("stderr")).unwrap())
             .spawn()
             .unwrap();
-        let mut watch =
-            Watch { child, folder: self.folder.path().to_owned(), socket, heard: Vec::new() };
+        let folder = self.folder.path().to_owned();
+        let mut watch = Watch { child, folder, told: listen(socket), heard: Vec::new() };
         watch.wait_to_hear("READY=1");
         watch
     }
@@ -149,11 +149,27 @@ impl Drop for Lab {
     }
 }
 
+/// Reads what the program tells the service manager all the time, as that would: a socket that
+/// nobody reads fills up, and makes the sender wait.
+fn listen(socket: UnixDatagram) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(len) = socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+            if text.lines().any(|line| send.send(line.to_owned()).is_err()) {
+                return;
+            }
+        }
+    });
+    receive
+}
+
 /// The program while it watches.
 pub struct Watch {
     child: Child,
     folder: PathBuf,
-    socket: UnixDatagram,
+    told: Receiver<String>,
     /// What it told the service manager and nobody has waited for yet.
     heard: Vec<String>,
 }
@@ -192,14 +208,9 @@ impl Watch {
         }
     }
 
-    /// Takes what it told the service manager: a socket that nobody reads fills up, and makes the
-    /// sender wait.
+    /// Takes what it told the service manager since the last look.
     fn hear(&mut self) {
-        let mut bytes = [0; 4096];
-        while let Ok(len) = self.socket.recv(&mut bytes) {
-            let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
-            self.heard.extend(text.lines().map(str::to_owned));
-        }
+        self.heard.extend(self.told.try_iter());
     }
 
     /// Waits for a message to the service manager, and forgets those before it.
@@ -240,12 +251,7 @@ impl Watch {
     /// Stops it and waits for its end: the exit code.
     pub fn stop(&mut self) -> i32 {
         self.signal("TERM");
-        loop {
-            self.hear();
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-        }
+        self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// The events written to files so far, finished files or not.
