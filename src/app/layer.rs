@@ -88,7 +88,7 @@ impl<S: ExchangeSink> Layer<S> {
             Interest::None
         } else if self.sink.is_mcp(&state.user) {
             Interest::Mcp
-        } else if state.talk.is_some() || state.session.is_some() {
+        } else if state.talk.is_some() {
             Interest::Candidate
         } else {
             Interest::Unknown

@@ -449,7 +449,7 @@ fn interest_follows_what_is_known() {
     tls.bytes(C, b"\x16\x03\x01");
     assert_eq!(tls.interest, Interest::Unknown);
     tls.bytes(C, b"\x02\x00\x01");
-    assert_eq!(tls.interest, Interest::Candidate);
+    assert_eq!(tls.interest, Interest::Unknown);
     assert_eq!(tls.end().counters().tls, Tally { flows: 1, bytes: 6 });
 }
 

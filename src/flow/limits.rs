@@ -87,7 +87,7 @@ impl Default for Limits {
             pickup_hold_millis: 100,
             half_open_idle_seconds: 30,
             quiet_idle_seconds: 60,
-            unknown_idle_seconds: 600,
+            unknown_idle_seconds: 120,
             candidate_idle_seconds: 600,
             mcp_idle_seconds: 3_600,
             linger_millis: 2_000,

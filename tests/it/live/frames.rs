@@ -107,7 +107,7 @@ fn captures_of_mirrors_are_watched_as_they_are_replayed() {
         let is_one = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_kind = |kind: &&str| name.starts_with(&format!("ll-{kind}"));
-            name.ends_with(".pcap") && kinds.iter().any(|kind| is_kind(kind))
+            name.ends_with(".pcap") && kinds.iter().any(is_kind)
         };
         for file in files.filter(is_one) {
             let Some(lab) = Lab::new() else { return };
