@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FLOWS: u32 = 300_000;
+const FLOWS: u32 = 120_000;
 
 /// Counts the calls, and answers with one interest.
 #[derive(Debug)]

@@ -72,7 +72,7 @@ fn a_new_syn_begins_a_new_flow() {
 #[test]
 fn idle_flows_expire_by_class() {
     let cases = [
-        (Interest::Unknown, 600_000, "Expired"),
+        (Interest::Unknown, 120_000, "Expired"),
         (Interest::Candidate, 600_000, "Expired"),
         (Interest::Mcp, 3_600_000, "Expired"),
         (Interest::None, 60_000, "Expired"),
@@ -105,7 +105,7 @@ fn activity_keeps_a_flow_alive() {
     let mut bench = Bench::new(Limits::default());
     bench.run(HANDSHAKE).run("C A 101 501 ab");
     for _ in 0..5 {
-        bench.run("wait 599000; S A 501 103");
+        bench.run("wait 119000; S A 501 103");
     }
     assert_eq!(bench.calls(), "C 0 ab");
     assert_eq!(bench.table.counters().opened, 1);
