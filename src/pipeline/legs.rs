@@ -143,6 +143,8 @@ pub(super) struct Legs {
     streams: Recent<SecretHash, Back>,
     joined: Recent<ExchangeId, Joined>,
     held: HashMap<ExchangeId, Held>,
+    /// Observations before any proxy was seen.
+    without_proxy: usize,
 }
 
 impl Legs {
@@ -300,6 +302,15 @@ impl Legs {
                 out.extend(held.observations.into_iter().map(Admitted::Observation));
             }
             return;
+        }
+        // Most networks have no explicit proxy. Once that seems so, nothing is remembered until
+        // there is one: only a first pair of legs that is swapped would have needed it.
+        if self.aliases.entries.is_empty() {
+            if self.without_proxy >= MAX_BACKS {
+                self.by_session(&mut seen, request, session);
+                return out.push(Admitted::Observation(seen));
+            }
+            self.without_proxy += 1;
         }
         match asks(&seen, request) {
             Some(print) => match self.match_front(print, request, seen.at) {
