@@ -101,7 +101,7 @@ pub struct RuleRef {
 /// ECS `network`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
-    /// Always `tcp`.
+    /// `tcp`, or `udp` for QUIC and DNS.
     pub transport: &'static str,
     /// Community ID v1 of the first flow.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,10 +188,13 @@ const fn severity_number(severity: Severity) -> u8 {
     }
 }
 
+/// IP protocol number.
+const UDP: u8 = 17;
+
 impl From<&Finding> for FindingEvent {
     fn from(finding: &Finding) -> Self {
         let flows: Vec<FlowRef> = finding.flows.iter().map(FlowRef::from).collect();
-        let rule = &finding.rule;
+        let (rule, first) = (&finding.rule, finding.flows.first());
         let excerpt =
             |(name, value): &(String, String)| Excerpt { name: name.clone(), value: value.clone() };
         Self {
@@ -220,12 +223,19 @@ impl From<&Finding> for FindingEvent {
             visibility: finding.visibility,
             source: Address {
                 ip: finding.client,
-                port: finding.flows.first().map(|flow| flow.client.port),
+                // Of a proxy's own leg the flow's client is the proxy.
+                port: first
+                    .filter(|flow| flow.client.ip == finding.client)
+                    .map(|flow| flow.client.port),
             },
             destination: finding.server.into(),
             server: ServerKey { key: finding.server_key.clone() },
             network: Network {
-                transport: "tcp",
+                transport: if first.is_some_and(|flow| flow.protocol == UDP) {
+                    "udp"
+                } else {
+                    "tcp"
+                },
                 community_id: flows.first().map(|flow| flow.community_id.clone()),
             },
             why: rule.why.clone(),
