@@ -17,7 +17,7 @@ mod frame;
 mod framer;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(test, allow(unreachable_pub, reason = "public for fuzzers only"))]
-pub(in crate::app) mod fuzzing;
+pub mod fuzzing;
 mod hpack;
 mod messages;
 mod oddity;

@@ -109,6 +109,7 @@ impl Record {
         f(&mut Feed { limits: &limits, sink: self, user: &mut (), counters: &mut counters, line })
     }
 
+    #[cfg(test)]
     /// Texts of a direction, lossy.
     pub(in crate::app) fn texts(&self, direction: Direction) -> Vec<String> {
         let all = &self.said[usize::from(direction == Direction::ToClient)];

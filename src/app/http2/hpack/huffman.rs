@@ -45,7 +45,7 @@ struct Code {
     /// By the next eight bits: length and symbol, zero where the code is longer.
     short: [u16; 256],
     /// By symbol, right-aligned.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     codes: [u32; 257],
 }
 
@@ -89,7 +89,7 @@ const fn build() -> Code {
         rows,
         symbols,
         short,
-        #[cfg(any(test, fuzzing))]
+        #[cfg(test)]
         codes,
     }
 }
@@ -149,7 +149,7 @@ fn next(window: u64) -> (u16, u32) {
 }
 
 /// Appends the encoded string.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(in crate::app) fn encode(input: &[u8], out: &mut Vec<u8>) {
     let (mut window, mut bits) = (0_u64, 0_u32);
     for byte in input {

@@ -6,7 +6,7 @@
 //! that is inserted afterwards is known again.
 
 mod decoder;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 mod encoder;
 mod fields;
 mod huffman;
@@ -17,6 +17,6 @@ mod table;
 mod tests;
 
 pub(in crate::app) use decoder::Decoder;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(in crate::app) use encoder::Encoder;
 pub(in crate::app) use fields::{Fields, Pseudo};
