@@ -24,7 +24,7 @@ use crate::net::Scope;
 pub struct Limits {
     /// VLAN tags read per packet, in all its frames; with more the packet is skipped.
     pub max_vlan_tags: usize,
-    /// Tunnels (and other headers of [`Tunnel`](super::Tunnel) but VLAN tags) opened within each
+    /// Tunnels (and other headers of [`Tunnel`] but VLAN tags) opened within each
     /// other; with more the packet is skipped.
     pub max_tunnels: usize,
     /// Combinations of VLANs and tunnels whose [path](Decoder::path) is kept; flows in further ones
