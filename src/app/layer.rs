@@ -64,7 +64,7 @@ impl<S: ExchangeSink> Layer<S> {
         self.datagrams.read(datagram, &mut self.sink, &mut self.counters);
     }
 
-    fn turn<'a>(
+    pub(in crate::app) fn turn<'a>(
         &'a mut self,
         flow: &'a FlowInfo,
         state: &'a mut State<S::State>,

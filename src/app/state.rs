@@ -94,9 +94,14 @@ impl<T> State<T> {
         }
     }
 
+    /// Whether either side is in TLS.
+    pub(in crate::app) fn is_in_tls(&self) -> bool {
+        self.in_tls != [false, false]
+    }
+
     /// Scheme of what is talked.
     pub(in crate::app) fn scheme(&self) -> Scheme {
-        let secure = self.in_tls != [false, false];
+        let secure = self.is_in_tls();
         let lines = matches!(self.talk.as_deref(), Some(Talk::Lines(_)));
         match (lines, secure) {
             (false, false) => Scheme::Http,

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
+use super::state::Lane;
+use super::tls::decrypt::Receiver as _;
 use super::*;
 use crate::anomaly::Anomaly;
 use crate::exchange::{
@@ -696,4 +698,51 @@ proptest! {
         });
         prop_assert_eq!(whole, pieces);
     }
+}
+
+/// A flow whose bytes are records, of which the session has read some.
+fn in_tls(run: &mut Run) {
+    run.state.in_tls = [true, true];
+    run.state.lanes = [Lane::Probe(Vec::new()), Lane::Probe(Vec::new())];
+}
+
+#[test]
+fn what_is_inside_tls_may_come_in_any_pieces() {
+    let body = vec![b'x'; 9000];
+    let head = format!("POST /mcp HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+    let request = [head.as_bytes(), &body].concat();
+    for cut in [1, 7, head.len(), head.len() + 1] {
+        let mut run = Run::new(false);
+        in_tls(&mut run);
+        for piece in [&request[..cut], &request[cut..]] {
+            run.layer.turn(&run.flow, &mut run.state, AT).plain(C, piece);
+        }
+        let events = render(&run.layer.sink().events);
+        assert!(events.contains(&"0 > end".to_owned()), "cut at {cut}: {}", events.len());
+    }
+}
+
+#[test]
+fn a_flow_that_is_shed_counts_once_for_each_protocol() {
+    let mut run = Run::new(false);
+    run.bytes(C, b"CONNECT one:443 HTTP/1.1\r\n\r\n");
+    run.bytes(S, b"HTTP/1.1 200 OK\r\n\r\n");
+    in_tls(&mut run);
+    run.layer.turn(&run.flow, &mut run.state, AT).shed(Protocol::Tls);
+    let counters = run.end().counters().clone();
+    assert_eq!((counters.http1.flows, counters.tls.flows), (1, 1));
+    assert_eq!(counters.tls_decrypted.flows, 0);
+
+    let mut run = Run::new(false);
+    run.layer.sink_mut().unwanted = true;
+    run.bytes(C, b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n");
+    run.bytes(S, b"HTTP/1.1 101 x\r\nupgrade: websocket\r\n\r\n\x81\x02hi");
+    assert_eq!(run.end().counters().websocket.flows, 1);
+
+    let mut run = Run::new(false);
+    in_tls(&mut run);
+    let request = b"GET /ws HTTP/1.1\r\nupgrade: x\r\n\r\n";
+    run.layer.turn(&run.flow, &mut run.state, AT).plain(C, request);
+    run.layer.turn(&run.flow, &mut run.state, AT).shed(Protocol::Other);
+    assert_eq!(run.end().counters().tls_decrypted.flows, 1);
 }

@@ -110,19 +110,26 @@ impl<S: ExchangeSink> Turn<'_, S> {
         }
     }
 
-    /// No more bytes come from either side: everything open ends.
-    pub(in crate::app) fn conclude(&mut self) {
+    /// No more bytes come from either side.
+    fn conclude(&mut self) {
+        if let Some(talked) = self.end_all() {
+            self.tally(if self.is_opaque() { Protocol::Tls } else { talked });
+        }
+    }
+
+    /// Everything open ends; answers with what was talked.
+    fn end_all(&mut self) -> Option<Protocol> {
         self.close_alternate(Side::Originator);
         self.close_alternate(Side::Responder);
-        let Some(talked) = self.state.talk.as_deref().map(Talk::protocol) else { return };
+        let talked = self.state.talk.as_deref().map(Talk::protocol)?;
         self.end_talk();
         self.state.lanes = [Lane::Off, Lane::Off];
-        self.tally(if self.is_opaque() { Protocol::Tls } else { talked });
+        Some(talked)
     }
 
     /// In TLS, of which nothing could be read.
     fn is_opaque(&self) -> bool {
-        self.state.in_tls != [false, false] && !self.state.decrypted
+        self.state.is_in_tls() && !self.state.decrypted
     }
 
     fn tally(&mut self, protocol: Protocol) {
@@ -131,16 +138,21 @@ impl<S: ExchangeSink> Turn<'_, S> {
         tally.flows += 1;
         tally.bytes += bytes;
         if self.state.decrypted {
-            self.counters.tls_decrypted.flows += 1;
+            self.counters.tls_decrypted.flows += u64::from(!self.state.tallied);
             self.counters.tls_decrypted.bytes += bytes;
         }
         self.state.tallied = true;
     }
 
     /// Nothing more of this flow is read.
-    fn shed(&mut self, protocol: Protocol) {
-        self.conclude();
-        self.tally(protocol);
+    pub(in crate::app) fn shed(&mut self, protocol: Protocol) {
+        let talked = self.end_all();
+        if let Some(talked) = talked {
+            self.tally(talked);
+        }
+        if talked != Some(protocol) {
+            self.tally(protocol);
+        }
         self.state.shed = Some(protocol);
         self.state.lanes = [Lane::Off, Lane::Off];
         self.state.session = None;

@@ -93,15 +93,13 @@ impl<S: ExchangeSink> Turn<'_, S> {
         let guess = probe(&begun, max);
         if guess == Guess::More {
             *buffer = begun;
-        } else {
-            let begun = self.settle(side, guess, &begun);
-            self.deliver(side, begun);
-            if self.is_in_tls(side) {
-                self.records(side, rest);
-                return &[];
-            }
+            return rest;
         }
-        rest
+        // All of it together, as it may belong to a session now and not to the lane.
+        begun.extend_from_slice(rest);
+        let left = self.settle(side, guess, &begun);
+        self.deliver(side, left);
+        &[]
     }
 
     /// The protocol of a side is clear from `bytes`; those that are left over go on in its lane.
@@ -109,7 +107,8 @@ impl<S: ExchangeSink> Turn<'_, S> {
         match guess {
             Guess::Request => self.settle_http1(side, Direction::ToServer),
             Guess::Response => self.settle_http1(side, Direction::ToClient),
-            Guess::Tls if self.may_enter_tls(side) => {
+            // TLS inside TLS (a `CONNECT` to a proxy that is itself reached by TLS) is not opened.
+            Guess::Tls if !self.is_in_tls(side) => {
                 self.enter_tls(side);
                 self.records(side, bytes);
                 return &[];

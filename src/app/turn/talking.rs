@@ -208,7 +208,7 @@ impl<S: ExchangeSink> Turn<'_, S> {
         }
         let client = if direction == Direction::ToServer { side } else { side.other() };
         self.state.client = Some(client);
-        let midstream = self.flow.midstream && self.state.in_tls == [false, false];
+        let midstream = self.flow.midstream && !self.state.is_in_tls();
         let mut connection = Connection::new(midstream);
         let half = connection.half(direction.other());
         let peer = side.other();

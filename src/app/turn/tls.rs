@@ -17,11 +17,6 @@ impl<S: ExchangeSink> Turn<'_, S> {
         }
     }
 
-    /// TLS inside TLS (a `CONNECT` to a proxy that itself is reached by TLS) is not opened.
-    pub(super) fn may_enter_tls(&self, side: Side) -> bool {
-        !self.is_in_tls(side)
-    }
-
     /// The bytes of a side are records from now on; what is in them is probed afresh.
     pub(super) fn enter_tls(&mut self, side: Side) {
         *state::at(&mut self.state.in_tls, side) = true;
