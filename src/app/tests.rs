@@ -729,7 +729,7 @@ fn a_flow_that_is_shed_counts_once_for_each_protocol() {
     run.bytes(S, b"HTTP/1.1 200 OK\r\n\r\n");
     in_tls(&mut run);
     run.layer.turn(&run.flow, &mut run.state, AT).shed(Protocol::Tls);
-    let counters = run.end().counters().clone();
+    let counters = *run.end().counters();
     assert_eq!((counters.http1.flows, counters.tls.flows), (1, 1));
     assert_eq!(counters.tls_decrypted.flows, 0);
 
