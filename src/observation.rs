@@ -226,6 +226,50 @@ pub struct Definition {
     pub canonical: Option<String>,
 }
 
+/// Which part of a message a [`Part`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PartName {
+    /// `content` of a tool's result, or of an answer to an elicitation.
+    Content,
+    /// `structuredContent` of a tool's result.
+    StructuredContent,
+    /// `contents` of a resource.
+    Contents,
+    /// `messages` of a prompt, or of a sampling request.
+    Messages,
+    /// `instructions` of a server.
+    Instructions,
+    /// `systemPrompt` of a sampling request.
+    SystemPrompt,
+    /// `message` of an elicitation.
+    Message,
+    /// `requestedSchema` of an elicitation.
+    RequestedSchema,
+    /// `url` of an elicitation.
+    Url,
+    /// `inputRequests` of a result (MRTR, MCP 2026-07-28).
+    InputRequests,
+    /// `capabilities` of a client or server.
+    Capabilities,
+    /// `clientCapabilities` of `_meta` (MCP 2026-07-28).
+    ClientCapabilities,
+    /// `error.message`.
+    ErrorMessage,
+    /// `error.data`.
+    ErrorData,
+}
+
+/// The JSON text of a part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which.
+    pub name: PartName,
+    /// JSON text, bounded.
+    pub json: String,
+    /// It passed the bound: `json` is its beginning.
+    pub cut: bool,
+}
+
 /// A JSON-RPC 2.0 message and what matters in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -241,6 +285,9 @@ pub struct Message {
     pub uri: Option<String>,
     /// `params.arguments`, JSON text, bounded; secrets are *not* yet masked: never print it.
     pub arguments: Option<String>,
+    /// Parts that people or models read or answer, in the order they came; like `arguments` not
+    /// masked: never print them.
+    pub parts: Vec<Part>,
     /// `protocolVersion` of an initialize request or result, or
     /// `_meta["io.modelcontextprotocol/protocolVersion"]`.
     pub protocol_version: Option<String>,

@@ -96,8 +96,19 @@ pub enum Ended<'a> {
 pub enum Recorded<'a> {
     /// All of it.
     Whole(&'a [u8]),
-    /// It passed the bound, and nothing is kept.
-    TooLong,
+    /// It passed the bound: its beginning, as long as the bound.
+    Cut(&'a [u8]),
+}
+
+impl<'a> Recorded<'a> {
+    /// The text, and whether it was cut.
+    #[must_use]
+    pub const fn parts(self) -> (&'a [u8], bool) {
+        match self {
+            Self::Whole(raw) => (raw, false),
+            Self::Cut(raw) => (raw, true),
+        }
+    }
 }
 
 /// Receives what a [`Scanner`] reads. Offsets count all bytes the scanner was ever given.
@@ -205,12 +216,10 @@ impl Recorder {
     fn catch_up(&mut self, input: &mut Input<'_>) {
         let read = input.unrecorded.len() - input.rest.len();
         if self.active && !self.too_long {
-            if self.bytes.len() + read > self.max {
-                self.too_long = true;
-                self.bytes.clear();
-            } else {
-                self.bytes.extend_from_slice(input.unrecorded.get(..read).unwrap_or_default());
-            }
+            let room = self.max - self.bytes.len();
+            self.too_long = read > room;
+            let kept = input.unrecorded.get(..read.min(room)).unwrap_or_default();
+            self.bytes.extend_from_slice(kept);
         }
         input.unrecorded = input.rest;
     }
@@ -222,7 +231,7 @@ impl Recorder {
         }
         self.catch_up(input);
         self.active = false;
-        Some(if self.too_long { Recorded::TooLong } else { Recorded::Whole(&self.bytes) })
+        Some(if self.too_long { Recorded::Cut(&self.bytes) } else { Recorded::Whole(&self.bytes) })
     }
 }
 

@@ -39,7 +39,7 @@ impl Visitor for Log {
         let recorded = match recorded {
             None => String::new(),
             Some(Recorded::Whole(bytes)) => format!(" = {}", String::from_utf8_lossy(bytes)),
-            Some(Recorded::TooLong) => " too long".to_owned(),
+            Some(Recorded::Cut(bytes)) => format!(" cut {}", String::from_utf8_lossy(bytes)),
         };
         self.events.push(format!("{what}{recorded}@{offset}"));
     }
@@ -102,9 +102,9 @@ fn records_raw_text_within_its_bound() {
     for (value, recorded) in [
         ("\"\\u0061\"", " = \"\\u0061\""),
         ("12345678", " = 12345678"),
-        ("123456789", " too long"),
+        ("123456789", " cut 12345678"),
         ("[1,{ } ]", " = [1,{ } ]"),
-        ("[1,{  } ]", " too long"),
+        ("[1,{  } ]", " cut [1,{  } "),
     ] {
         let (events, _) = scan_all_ways(&format!(r#"{{"+a": {value} ,"b":[]}}"#));
         let with: Vec<_> = events.iter().filter(|event| event.contains(recorded)).collect();

@@ -3,7 +3,9 @@
 use super::super::json::Text;
 use super::super::{jcs, json::Recorded};
 use super::{DEFINITION_TOO_LARGE, DEFINITION_UNREADABLE, DUPLICATE_METHOD, Limits, MIXED};
-use crate::observation::{Definition, DefinitionKind, Kind, Message, MessageId, Software};
+use crate::observation::{
+    Definition, DefinitionKind, Kind, Message, MessageId, Part, PartName, Software,
+};
 
 /// Longest `method`, in bytes.
 pub(super) const MAX_METHOD_BYTES: usize = 256;
@@ -64,6 +66,7 @@ pub(super) struct Body {
     pub(super) name: Option<String>,
     pub(super) uri: Option<String>,
     pub(super) arguments: Option<String>,
+    pub(super) parts: Vec<Part>,
     pub(super) result_type: Option<String>,
     pub(super) is_error: Option<bool>,
     pub(super) definitions: Vec<Definition>,
@@ -96,6 +99,11 @@ impl Body {
         if self.input_requests.len() < MAX_INPUT_REQUESTS {
             self.input_requests.push(method);
         }
+    }
+
+    /// A repeated part replaces the earlier one.
+    pub(super) fn forget_part(&mut self, name: PartName) {
+        self.parts.retain(|part| part.name != name);
     }
 
     /// A repeated list replaces the earlier one.
@@ -150,6 +158,8 @@ pub(super) struct Draft {
     pub(super) id: Option<MessageId>,
     pub(super) params: Body,
     pub(super) result: Body,
+    /// Only `parts` of it.
+    pub(super) error: Body,
     pub(super) has_result: Presence,
     pub(super) has_error: Presence,
     pub(super) error_code: Option<i64>,
@@ -256,14 +266,15 @@ impl Draft {
             self.odd(MIXED);
         }
         let asks = self.method.is_some();
-        let Self { params, result, .. } = self;
+        let Self { params, result, error, .. } = self;
         let (client, server) = if asks { (params.software, None) } else { (None, result.software) };
         let body = if asks {
-            (params.version, params.meta, params.keys)
+            (params.version, params.meta, params.keys, params.parts)
         } else {
-            (result.version, result.meta, result.keys)
+            (result.version, result.meta, result.keys, result.parts)
         };
-        let (version, meta, body_keys) = body;
+        let (version, meta, body_keys, mut parts) = body;
+        parts.extend(error.parts);
         let message = Message {
             kind,
             method: self.method,
@@ -271,6 +282,7 @@ impl Draft {
             name: params.name,
             uri: params.uri,
             arguments: params.arguments,
+            parts,
             modern_envelope: meta.version.is_some(),
             protocol_version: meta.version.or(version),
             client: meta.client.or(client),

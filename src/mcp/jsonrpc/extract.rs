@@ -7,7 +7,7 @@ use super::draft::{
 };
 use super::slot::{Half, META_PREFIX, Place, Slot, Whose};
 use super::{ARGUMENTS_TOO_LARGE, INVALID_ID, Limits, TOO_MANY_DEFINITIONS};
-use crate::observation::{DefinitionKind, Software};
+use crate::observation::{DefinitionKind, Part, PartName, Software};
 
 /// Follows the scanner through one text.
 #[derive(Clone, Debug)]
@@ -116,6 +116,7 @@ impl Extractor {
             }
             TopKey::Error => {
                 draft.error_code = None;
+                draft.error = Body::default();
                 draft.has_error = presence(shape);
             }
         }
@@ -152,11 +153,15 @@ impl Extractor {
             (Slot::List(kind), Shape::Array) => return self.enter(Place::List(kind)),
             (Slot::Definition(kind), Shape::Object) => return self.enter_definition(kind),
             (Slot::InputRequests, Shape::Object | Shape::Array) => {
-                return self.enter(Place::InputRequests);
+                let record = Some(self.limits.max_part_bytes);
+                return Order { record, ..self.enter(Place::InputRequests) };
             }
             (Slot::InputRequest, Shape::Object) => return self.enter(Place::InputRequest),
             (Slot::Arguments, _) => {
                 return Order { plan: Plan::Skip, record: Some(self.limits.max_arguments_bytes) };
+            }
+            (Slot::Part(..) | Slot::ErrorPart(_), _) => {
+                return Order { plan: Plan::Skip, record: Some(self.limits.max_part_bytes) };
             }
             (Slot::IsError, Shape::Scalar) => Plan::Text(5),
             (Slot::ErrorCode, Shape::Scalar) => Plan::Text(32),
@@ -216,7 +221,12 @@ impl Extractor {
             Slot::IsError => draft.result.is_error = None,
             Slot::ErrorCode => draft.error_code = None,
             Slot::List(kind) => draft.result.clear_definitions(kind),
-            Slot::InputRequests => draft.result.input_requests.clear(),
+            Slot::InputRequests => {
+                draft.result.input_requests.clear();
+                draft.result.forget_part(PartName::InputRequests);
+            }
+            Slot::Part(half, name) => body(draft, half).forget_part(name),
+            Slot::ErrorPart(name) => draft.error.forget_part(name),
             Slot::Version(half) => body(draft, half).version = None,
             Slot::MetaVersion(half) => body(draft, half).meta.version = None,
             Slot::Meta(half) => body(draft, half).meta = super::draft::Meta::default(),
@@ -290,18 +300,32 @@ impl Extractor {
         }
     }
 
-    pub(super) fn set_arguments(&mut self, recorded: Option<Recorded<'_>>) {
-        if self.slot != Slot::Arguments {
-            return;
-        }
-        if let Some(draft) = &mut self.draft {
-            match recorded {
-                Some(Recorded::Whole(raw)) => {
-                    draft.params.arguments = Some(String::from_utf8_lossy(raw).into_owned());
+    /// A value that was recorded and not entered ends.
+    pub(super) fn set_recorded(&mut self, recorded: Option<Recorded<'_>>) {
+        let Some((draft, recorded)) = self.draft.as_mut().zip(recorded) else { return };
+        let (raw, cut) = recorded.parts();
+        let text = || String::from_utf8_lossy(raw).into_owned();
+        match self.slot {
+            Slot::Arguments => {
+                draft.params.arguments = Some(text());
+                if cut {
+                    draft.odd(ARGUMENTS_TOO_LARGE);
                 }
-                Some(Recorded::TooLong) => draft.odd(ARGUMENTS_TOO_LARGE),
-                None => {}
             }
+            Slot::Part(half, name) => {
+                body(draft, half).parts.push(Part { name, json: text(), cut });
+            }
+            Slot::ErrorPart(name) => draft.error.parts.push(Part { name, json: text(), cut }),
+            _ => {}
+        }
+    }
+
+    /// The requests embedded in a result end.
+    pub(super) fn end_input_requests(&mut self, recorded: Option<Recorded<'_>>) {
+        if let (Some(draft), Some(recorded)) = (&mut self.draft, recorded) {
+            let (raw, cut) = recorded.parts();
+            let json = String::from_utf8_lossy(raw).into_owned();
+            draft.result.parts.push(Part { name: PartName::InputRequests, json, cut });
         }
     }
 

@@ -43,7 +43,7 @@ pub const MIXED: &str = "jsonrpc-mixed";
 pub const DUPLICATE_METHOD: &str = "jsonrpc-duplicate-method";
 /// Anomaly: the id is no string, number or null.
 pub const INVALID_ID: &str = "jsonrpc-invalid-id";
-/// Anomaly: `params.arguments` passed [`Limits::max_arguments_bytes`] and is not reported.
+/// Anomaly: `params.arguments` passed [`Limits::max_arguments_bytes`]; only its beginning is kept.
 pub const ARGUMENTS_TOO_LARGE: &str = "jsonrpc-arguments-too-large";
 /// Anomaly: a definition passed [`Limits::max_definition_bytes`] and has no digest.
 pub const DEFINITION_TOO_LARGE: &str = "jsonrpc-definition-too-large";
@@ -55,15 +55,17 @@ pub const TOO_MANY_DEFINITIONS: &str = "jsonrpc-too-many-definitions";
 pub const BATCH_TOO_LONG: &str = "jsonrpc-batch-too-long";
 
 /// Bounds of a [`Reader`]. Worst case while one message is read: `max_arguments_bytes`,
-/// `max_definition_bytes`, `max_canonical_bytes`, and for each of `max_definitions` its name (at
-/// most 2 KiB) and digest; with the defaults 4.2 MiB and 9 MiB. An ordinary message takes a few
+/// fourteen times `max_part_bytes`, `max_definition_bytes`, `max_canonical_bytes`, and for each of `max_definitions` its name (at
+/// most 2 KiB) and digest; with the defaults 5 MiB and 9 MiB. An ordinary message takes a few
 /// hundred bytes, a body that is no JSON-RPC none that grow. Short texts have fixed bounds: method
 /// 256 bytes, URIs 2 KiB, other strings 1 KiB, keys 128, ids 256; 32 body keys of 64 bytes,
 /// 32 `_meta` keys, 32 embedded requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest `params.arguments` that is kept. Beyond: none, [`ARGUMENTS_TOO_LARGE`].
+    /// So much of `params.arguments` is kept. Beyond: [`ARGUMENTS_TOO_LARGE`].
     pub max_arguments_bytes: usize,
+    /// So much of each other part of a message is kept, at most fourteen of them.
+    pub max_part_bytes: usize,
     /// Longest definition that is canonicalised. Beyond: no digest, [`DEFINITION_TOO_LARGE`].
     pub max_definition_bytes: usize,
     /// Definitions per message. Beyond: dropped, [`TOO_MANY_DEFINITIONS`].
@@ -80,6 +82,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_arguments_bytes: 64 << 10,
+            max_part_bytes: 64 << 10,
             max_definition_bytes: 64 << 10,
             max_definitions: 4096,
             max_canonical_bytes: 4 << 20,

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::{Item, Reader};
-use crate::observation::{Definition, DefinitionKind, Kind, Message, MessageId, Software};
+use crate::observation::{
+    Definition, DefinitionKind, Kind, Message, MessageId, Part, PartName, Software,
+};
 
 /// All that a reader says of a text given in pieces of `size` bytes.
 pub(super) fn items(text: &[u8], size: usize) -> Vec<Item> {
@@ -32,6 +34,14 @@ fn outline(mut message: Message) -> Message {
     message.arguments = message
         .arguments
         .map(|text| serde_json::from_str::<Value>(&text).map_or(text, |value| value.to_string()));
+    for part in &mut message.parts {
+        if let Ok(value) = serde_json::from_str::<Value>(&part.json) {
+            part.json = value.to_string();
+        }
+    }
+    // Near the bound the spelling decides what is cut.
+    message.parts.retain(|part| part.json.len() < 32 << 10);
+    message.parts.sort_by_key(|part| part.name);
     message.id = message.id.map(|MessageId(text)| {
         let integer = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
         let plain = text == "null" || text.starts_with('"') || integer && text != "-0";
@@ -111,6 +121,7 @@ fn message(value: &Value, batched: bool) -> Option<Message> {
         name: string(params, "name", 1024),
         uri: string(params, "uri", 2048),
         arguments: params.and_then(|params| params.get("arguments")).map(Value::to_string),
+        parts: parts(body, meta, object("error"), asks),
         modern_envelope: meta_version.is_some(),
         protocol_version: meta_version.or_else(|| string(body, "protocolVersion", 1024)),
         client: software(meta, "io.modelcontextprotocol/clientInfo")
@@ -132,6 +143,45 @@ fn message(value: &Value, batched: bool) -> Option<Message> {
         partial: false,
         size: 0,
     })
+}
+
+fn parts(
+    body: Option<&Value>,
+    meta: Option<&Value>,
+    error: Option<&Value>,
+    asks: bool,
+) -> Vec<Part> {
+    let of_params = [
+        ("systemPrompt", PartName::SystemPrompt),
+        ("message", PartName::Message),
+        ("requestedSchema", PartName::RequestedSchema),
+        ("url", PartName::Url),
+    ];
+    let of_result = [
+        ("content", PartName::Content),
+        ("structuredContent", PartName::StructuredContent),
+        ("contents", PartName::Contents),
+        ("instructions", PartName::Instructions),
+    ];
+    let both = [("messages", PartName::Messages), ("capabilities", PartName::Capabilities)];
+    let mine = if asks { of_params } else { of_result };
+    let part = |holder: Option<&Value>, key: &str, name| {
+        let json = holder?.get(key)?.to_string();
+        Some(Part { name, json, cut: false })
+    };
+    let plain = mine.into_iter().chain(both).filter_map(|(key, name)| part(body, key, name));
+    let in_meta = "io.modelcontextprotocol/clientCapabilities";
+    let capabilities = part(meta, in_meta, PartName::ClientCapabilities);
+    let embedded = body.filter(|_| !asks).and_then(|body| body.get("inputRequests"));
+    let embedded = embedded.filter(|requests| requests.is_object() || requests.is_array());
+    let embedded = embedded.map(|requests| Part {
+        name: PartName::InputRequests,
+        json: requests.to_string(),
+        cut: false,
+    });
+    let errors = [("message", PartName::ErrorMessage), ("data", PartName::ErrorData)];
+    let errors = errors.into_iter().filter_map(|(key, name)| part(error, key, name));
+    plain.chain(capabilities).chain(embedded).chain(errors).collect()
 }
 
 fn id(value: &Value) -> Option<MessageId> {

@@ -94,12 +94,13 @@ impl<F: FnMut(Item)> Visitor for Session<'_, F> {
 
     fn end(&mut self, ended: Ended<'_>, recorded: Option<Recorded<'_>>, offset: u64) {
         match ended {
-            Ended::Skipped => self.extractor.set_arguments(recorded),
+            Ended::Skipped => self.extractor.set_recorded(recorded),
             Ended::String(text) => self.extractor.set_string(text),
             Ended::Scalar(text) => self.extractor.set_scalar(text),
             Ended::Container => match self.extractor.places.pop() {
                 Some(Place::Message) => self.message(offset, false),
                 Some(Place::Definition(kind)) => self.extractor.end_definition(kind, recorded),
+                Some(Place::InputRequests) => self.extractor.end_input_requests(recorded),
                 _ => {}
             },
         }

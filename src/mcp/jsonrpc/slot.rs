@@ -1,7 +1,7 @@
 //! Where in a message the scanner stands: what a key means, given what was entered.
 
 use super::draft::TopKey;
-use crate::observation::DefinitionKind;
+use crate::observation::{DefinitionKind, PartName};
 
 /// Prefix of MCP's own keys in `_meta` (MCP 2026-07-28).
 pub(super) const META_PREFIX: &[u8] = b"io.modelcontextprotocol/";
@@ -59,6 +59,8 @@ pub(super) enum Slot {
     Name,
     Uri,
     Arguments,
+    Part(Half, PartName),
+    ErrorPart(PartName),
     ResultType,
     IsError,
     ErrorCode,
@@ -83,7 +85,12 @@ impl Slot {
                 _ => Self::Other,
             },
             Some(Place::Definition(kind)) => definition_slot(kind, key),
-            Some(Place::Error) if key == b"code" => Self::ErrorCode,
+            Some(Place::Error) => match key {
+                b"code" => Self::ErrorCode,
+                b"message" => Self::ErrorPart(PartName::ErrorMessage),
+                b"data" => Self::ErrorPart(PartName::ErrorData),
+                _ => Self::Other,
+            },
             Some(Place::InputRequest) if key == b"method" => Self::InputRequestMethod,
             _ => Self::Other,
         }
@@ -119,8 +126,24 @@ fn body_slot(half: Half, key: &[u8]) -> Slot {
         (Half::Result, b"resources") => Slot::List(DefinitionKind::Resource),
         (Half::Result, b"resourceTemplates") => Slot::List(DefinitionKind::ResourceTemplate),
         (Half::Result, b"prompts") => Slot::List(DefinitionKind::Prompt),
-        _ => Slot::Other,
+        _ => part_name(half, key).map_or(Slot::Other, |name| Slot::Part(half, name)),
     }
+}
+
+fn part_name(half: Half, key: &[u8]) -> Option<PartName> {
+    Some(match (half, key) {
+        (_, b"messages") => PartName::Messages,
+        (_, b"capabilities") => PartName::Capabilities,
+        (Half::Params, b"systemPrompt") => PartName::SystemPrompt,
+        (Half::Params, b"message") => PartName::Message,
+        (Half::Params, b"requestedSchema") => PartName::RequestedSchema,
+        (Half::Params, b"url") => PartName::Url,
+        (Half::Result, b"content") => PartName::Content,
+        (Half::Result, b"structuredContent") => PartName::StructuredContent,
+        (Half::Result, b"contents") => PartName::Contents,
+        (Half::Result, b"instructions") => PartName::Instructions,
+        _ => return None,
+    })
 }
 
 fn meta_slot(half: Half, key: &[u8]) -> Slot {
@@ -128,6 +151,7 @@ fn meta_slot(half: Half, key: &[u8]) -> Slot {
         Some(b"protocolVersion") => Slot::MetaVersion(half),
         Some(b"clientInfo") => Slot::Software(half, Whose::MetaClient),
         Some(b"serverInfo") => Slot::Software(half, Whose::MetaServer),
+        Some(b"clientCapabilities") => Slot::Part(half, PartName::ClientCapabilities),
         _ => Slot::Other,
     }
 }
