@@ -9,6 +9,7 @@
 //! - [`app`]: bytes into HTTP exchanges, streams of messages, handshakes and names
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
+//! - [`inspect`]: what a text holds: secrets, personal data, randomness
 //! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers
 //! - [`observation`]: what recognition hands on
 //! - [`rules`]: observations into matches
@@ -28,6 +29,7 @@ pub mod decode;
 pub mod exchange;
 pub mod finding;
 pub mod flow;
+pub mod inspect;
 pub mod mcp;
 pub mod net;
 pub mod observation;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::run::root;
 
 /// Layers in the order of the data; modules of one line may use each other.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["time", "net", "anomaly"],
     &["capture"],
     &["decode"],
@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 14] = [
     &["exchange"],
     &["app"],
     &["content"],
+    &["inspect"],
     &["observation", "secret"],
     // The inventory gives each contact its verdict's name, and rules read both.
     &["mcp", "verdict"],
@@ -72,7 +73,7 @@ fn no_module_uses_a_later_one() {
 fn the_core_reads_no_clock_file_or_socket() {
     let source = root().join("src");
     let mut wrong = Vec::new();
-    for layer in ["decode", "flow", "app", "exchange", "content", "mcp", "finding"] {
+    for layer in ["decode", "flow", "app", "exchange", "content", "inspect", "mcp", "finding"] {
         let mut all = Vec::new();
         files(&source.join(layer), &mut all);
         for path in all {
