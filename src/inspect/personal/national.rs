@@ -29,11 +29,13 @@ fn named(text: &[u8], start: usize, end: usize, kind: PersonalKind, words: &[&st
 
 /// Area, group and serial are none of those that were never given out, nor a famous example.
 fn us_ssn(text: &[u8], groups: &Groups) -> Found {
-    let (digits, end) = groups.are(text, &[3, 2, 4], b"- ").or_else(|| groups.are(text, &[9], b""))?;
+    let (digits, end) =
+        groups.are(text, &[3, 2, 4], b"- ").or_else(|| groups.are(text, &[9], b""))?;
     let number = value(digits);
     let (area, group, serial) = (number / 1_000_000, number / 10_000 % 100, number % 10_000);
     let is_given = !matches!(area, 0 | 666 | 900..) && group != 0 && serial != 0;
-    let is_example = matches!(number, 78_051_120 | 219_099_999 | 123_456_789 | 111_111_111);
+    let is_example =
+        matches!(number, 78_051_120 | 219_099_999 | 111_223_333 | 123_456_789 | 111_111_111);
     let words = ["ssn", "social security", "soc sec", "ss number"];
     if !is_given || is_example {
         return None;
@@ -80,7 +82,8 @@ fn is_steuer_id(digits: &[u8]) -> bool {
 /// Weights 1, 3, 7, 9, and a date of birth whose month tells the century.
 fn is_pesel(digits: &[u8]) -> bool {
     let weights = [1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1];
-    let sum: u32 = digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
+    let sum: u32 =
+        digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
     let month = value(digits.get(2..4).unwrap_or_default()) % 20;
     let day = value(digits.get(4..6).unwrap_or_default());
     sum % 10 == 0 && (1..=12).contains(&month) && (1..=31).contains(&day)
@@ -89,7 +92,8 @@ fn is_pesel(digits: &[u8]) -> bool {
 /// The test of eleven: weights 9 to 2, and minus one for the last.
 fn is_bsn(digits: &[u8]) -> bool {
     let weights = [9, 8, 7, 6, 5, 4, 3, 2, 10];
-    let sum: u32 = digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
+    let sum: u32 =
+        digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
     let is_same = digits.iter().all(|digit| Some(digit) == digits.first());
     sum % 11 == 0 && !is_same
 }
@@ -142,7 +146,13 @@ fn in_aadhaar(text: &[u8], groups: &Groups) -> Found {
     if !has_first || is_same || !is_verhoeff(digits) {
         return None;
     }
-    named(text, groups.start, end, PersonalKind::InAadhaar, &["aadhaar", "aadhar", "adhaar", "uidai"])
+    named(
+        text,
+        groups.start,
+        end,
+        PersonalKind::InAadhaar,
+        &["aadhaar", "aadhar", "adhaar", "uidai"],
+    )
 }
 
 /// Verhoeff, 1969: the dihedral group of order ten, and powers of one permutation.
@@ -175,7 +185,8 @@ fn br_cpf(text: &[u8], groups: &Groups) -> Found {
         let sum: u32 = digits.iter().take(count).zip(weights).map(|(d, w)| u32::from(*d) * w).sum();
         sum * 10 % 11 % 10
     };
-    let fits = |place: usize| digits.get(place).is_some_and(|digit| u32::from(*digit) == check(place));
+    let fits =
+        |place: usize| digits.get(place).is_some_and(|digit| u32::from(*digit) == check(place));
     if is_same || !fits(9) || !fits(10) {
         return None;
     }
@@ -233,7 +244,8 @@ fn es_dni(text: &[u8], start: usize) -> Found {
 fn it_codice_fiscale(text: &[u8], start: usize) -> Found {
     // By value of the character, for places counted from one that are odd.
     const ODD: [u32; 26] = [
-        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23,
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24,
+        23,
     ];
     const PATTERN: &[u8; 16] = b"AAAAAA00A00A000A";
     let end = start + PATTERN.len();

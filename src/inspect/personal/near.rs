@@ -17,9 +17,9 @@ pub(super) fn near(text: &[u8], start: usize, end: usize, words: &[&str]) -> boo
 fn holds(window: &[u8], word: &[u8]) -> bool {
     (0..window.len()).any(|at| {
         let Some(len) = match_len(window.get(at..).unwrap_or_default(), word) else { return false };
-        let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
+        let is_joined = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
         let before = at.checked_sub(1).and_then(|from| window.get(from));
-        word.len() > SHORT_BYTES || !(is_letter(before) || is_letter(window.get(at + len)))
+        word.len() > SHORT_BYTES || !(is_joined(before) || is_joined(window.get(at + len)))
     })
 }
 
@@ -49,6 +49,7 @@ mod tests {
             ("my SSN: 1", true),
             ("lessness 1", false),
             ("mySsn 1", false),
+            ("4ssn7 1", false),
             ("user_ssn=1", true),
             ("1 (ssn)", true),
             ("Social-Security Number 1", true),

@@ -4,7 +4,8 @@
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// BIP 173.
 const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-const BECH32_GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
+const BECH32_GENERATOR: [u32; 5] =
+    [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
 
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
@@ -16,7 +17,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn number(digits: &[u8], alphabet: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |sum, digit| {
         let value = alphabet.iter().position(|other| other == digit)?;
-        sum.checked_mul(u64::try_from(alphabet.len()).ok()?)?.checked_add(u64::try_from(value).ok()?)
+        sum.checked_mul(u64::try_from(alphabet.len()).ok()?)?
+            .checked_add(u64::try_from(value).ok()?)
     })
 }
 

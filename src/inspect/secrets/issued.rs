@@ -11,10 +11,10 @@ pub(super) struct Anchor {
     pub(super) literal: &'static str,
     /// Upper and lower case are the same.
     pub(super) any_case: bool,
-    check: Check,
+    pub(super) check: Check,
 }
 
-enum Check {
+pub(super) enum Check {
     /// The literal and a run of characters behind it are the secret.
     Run { kind: Kind, alphabet: Alphabet, least: usize, most: usize },
     /// Whatever this function says of the place where the literal starts and ends.
@@ -43,10 +43,7 @@ const fn run_of(
     Anchor { literal, any_case: false, check: Check::Run { kind, alphabet, least, most } }
 }
 
-const fn with(
-    literal: &'static str,
-    check: fn(Text<'_>, usize, usize) -> Option<Found>,
-) -> Anchor {
+const fn with(literal: &'static str, check: fn(Text<'_>, usize, usize) -> Option<Found>) -> Anchor {
     Anchor { literal, any_case: false, check: Check::With(check) }
 }
 
@@ -268,7 +265,11 @@ fn slack_app(text: Text<'_>, start: usize, from: usize) -> Option<Found> {
     let is_app = text.byte(version + 1) == Some(b'A') && app - version >= 9;
     let is_number = number - app >= 10 && version > from && is_random;
     let is_apart = text.starts(start, Alphabet::WORD) && text.stops(end, Alphabet::WORD);
-    if dashes && is_app && is_number && is_apart { shaped(Kind::SlackToken, start, end) } else { None }
+    if dashes && is_app && is_number && is_apart {
+        shaped(Kind::SlackToken, start, end)
+    } else {
+        None
+    }
 }
 
 /// Workspace, channel and 24 random characters; the URL without scheme is the secret.
@@ -342,7 +343,8 @@ fn azure_client_secret(text: Text<'_>, mark: usize, after: usize) -> Option<Foun
     let is_head = FIRST.has_all(text.slice(start, mark - 1))
         && text.before(mark).is_some_and(|byte| Alphabet::DIGITS.has(byte));
     let end = text.run(after, REST, 34);
-    let is_whole = is_head && end - after >= 31 && text.stops(end, REST) && text.starts(start, REST);
+    let is_whole =
+        is_head && end - after >= 31 && text.stops(end, REST) && text.starts(start, REST);
     if is_whole && !is_placeholder(text.slice(after, end)) {
         return shaped(Kind::AzureClientSecret, start, end);
     }
@@ -355,7 +357,8 @@ fn pypi(text: Text<'_>, start: usize, from: usize) -> Option<Found> {
     let end = text.run(body, Alphabet::BASE64URL, 1200);
     let mut bytes = [0; 60];
     let head = checksum::base64(text.slice(body, from + 56), &mut bytes)?;
-    let location: &[u8] = if text.has(from, "CJ") { b"\x02\x01\x08pypi.org" } else { b"\x02\x01\x0dtest.pypi.org" };
+    let location: &[u8] =
+        if text.has(from, "CJ") { b"\x02\x01\x08pypi.org" } else { b"\x02\x01\x0dtest.pypi.org" };
     let id = head.strip_prefix(location)?.strip_prefix(&[0x02, 0x24])?.get(..32)?;
     let is_id = id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
     let is_whole = end - body >= 100 && text.starts(start, Alphabet::WORD);

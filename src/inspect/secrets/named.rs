@@ -6,7 +6,7 @@ use super::checksum;
 use super::kind::Kind;
 use super::placeholder::{has_placeholder_word, is_placeholder};
 use super::text::{Alphabet, Text};
-use super::{Certainty, Found};
+use super::{Certainty, Found, url};
 
 /// Longest name, before and behind the literal in it, in bytes each.
 const MAX_NAME_BYTES: usize = 40;
@@ -28,14 +28,57 @@ const QUOTED: Alphabet = BARE.and(Alphabet::of(b"&,;()[]{}<>|"));
 /// Parts of names whose values are no secrets, though the name has a word for one in it: pages,
 /// counts, and where a secret is kept or what it is called.
 const HARMLESS_BEFORE: [&[u8]; 18] = [
-    b"page", b"next", b"prev", b"continu", b"progress", b"cursor", b"csrf", b"xsrf", b"sync",
-    b"public", b"publish", b"cancel", b"design", b"max", b"num", b"idempot", b"total", b"blurhash",
+    b"page",
+    b"next",
+    b"prev",
+    b"continu",
+    b"progress",
+    b"cursor",
+    b"csrf",
+    b"xsrf",
+    b"sync",
+    b"public",
+    b"publish",
+    b"cancel",
+    b"design",
+    b"max",
+    b"num",
+    b"idempot",
+    b"total",
+    b"blurhash",
 ];
 const HARMLESS_BEHIND: [&[u8]; 31] = [
-    b"name", b"id", b"url", b"uri", b"path", b"file", b"type", b"count", b"limit", b"expir", b"ttl",
-    b"length", b"hint", b"policy", b"version", b"arn", b"usage", b"budget", b"format", b"prefix",
-    b"field", b"hash", b"ref", b"status", b"created", b"updated", b"endpoint", b"scope", b"label",
-    b"digest", b"symbol",
+    b"name",
+    b"id",
+    b"url",
+    b"uri",
+    b"path",
+    b"file",
+    b"type",
+    b"count",
+    b"limit",
+    b"expir",
+    b"ttl",
+    b"length",
+    b"hint",
+    b"policy",
+    b"version",
+    b"arn",
+    b"usage",
+    b"budget",
+    b"format",
+    b"prefix",
+    b"field",
+    b"hash",
+    b"ref",
+    b"status",
+    b"created",
+    b"updated",
+    b"endpoint",
+    b"scope",
+    b"label",
+    b"digest",
+    b"symbol",
 ];
 
 /// A value, and whether quotes enclose it.
@@ -125,12 +168,7 @@ pub(super) fn basic(text: Text<'_>, start: usize, from: usize) -> Option<Found> 
     let password = password.get(1..)?;
     let is_text = decoded.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
     let is_apart = text.starts(start, Alphabet::WORD) && text.stops(end, Alphabet::BASE64URL);
-    let is_real = password.len() >= 6
-        && !password.eq_ignore_ascii_case(user)
-        && !password.eq_ignore_ascii_case(b"password")
-        && !has_placeholder_word(decoded)
-        // The example of RFC 7617.
-        && password != b"open sesame";
+    let is_real = !url::is_stand_in(user, password) && !has_placeholder_word(decoded);
     let found = Found { kind: Kind::BasicAuth, certainty: Certainty::Shaped, start: from, end };
     (is_text && is_apart && is_real).then_some(found)
 }
@@ -207,15 +245,32 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 /// Whether a value is a pattern, a variable, a path or an expression of a program.
 fn is_code(value: &Value, bytes: &[u8]) -> bool {
     let first = bytes.first().copied().unwrap_or(b'$');
-    let is_pattern = b"$%<{[(*/@#".contains(&first) || bytes.ends_with(b"}") || holds(bytes, b"://");
-    let is_expression = [&b"${"[..], b"{{", b"env.", b"environ", b"getenv", b"secrets.", b"()", b"arn:"]
-        .iter()
-        .any(|part| holds(bytes, part));
+    let is_pattern =
+        b"$%<{[(*/@#".contains(&first) || bytes.ends_with(b"}") || holds(bytes, b"://");
+    let is_expression =
+        [&b"${"[..], b"{{", b"env.", b"environ", b"getenv", b"secrets.", b"()", b"arn:"]
+            .iter()
+            .any(|part| holds(bytes, part));
     // `config.auth.token`; a random value has no three dots, nor is a word before one.
     let is_member = !value.is_quoted
         && bytes.split(|byte| *byte == b'.').filter(|part| randomness::is_name(part)).count() > 0
         && bytes.contains(&b'.');
-    is_pattern || is_expression || is_member || has_placeholder_word(bytes)
+    is_pattern || is_expression || is_member || is_camel(bytes) || has_placeholder_word(bytes)
+}
+
+/// Whether most of a value is words with a capital each: the name of a type. Of random letters and
+/// digits a sixth looks so.
+fn is_camel(bytes: &[u8]) -> bool {
+    let words = bytes.split_inclusive(|byte| !byte.is_ascii_lowercase());
+    let mut covered = 0;
+    let mut has_capital = false;
+    for word in words {
+        // Lower case, then the first byte of the next word.
+        let lower = word.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+        covered += if has_capital && lower >= 2 { lower + 1 } else { 0 };
+        has_capital = word.last().is_some_and(u8::is_ascii_uppercase);
+    }
+    covered * 10 >= bytes.len() * 6
 }
 
 /// Digests and identifiers with their algorithm or scheme before them.

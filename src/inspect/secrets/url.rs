@@ -8,19 +8,58 @@ use super::{Certainty, Found};
 /// Longest user information, in bytes; longer is not looked at.
 const MAX_USERINFO_BYTES: usize = 512;
 const MIN_PASSWORD_BYTES: usize = 6;
+const MIN_PLAIN_BYTES: usize = 4;
 
 /// Schemes of databases, caches and queues; `+driver` behind them does not count.
 const DATABASES: [&[u8]; 18] = [
-    b"postgres", b"postgresql", b"mysql", b"mysql2", b"mariadb", b"mongodb", b"redis", b"rediss",
-    b"valkey", b"amqp", b"amqps", b"mssql", b"sqlserver", b"clickhouse", b"cockroachdb", b"oracle",
-    b"neo4j", b"nats",
+    b"postgres",
+    b"postgresql",
+    b"mysql",
+    b"mysql2",
+    b"mariadb",
+    b"mongodb",
+    b"redis",
+    b"rediss",
+    b"valkey",
+    b"amqp",
+    b"amqps",
+    b"mssql",
+    b"sqlserver",
+    b"clickhouse",
+    b"cockroachdb",
+    b"oracle",
+    b"neo4j",
+    b"nats",
 ];
 
 /// Passwords that documentation and fresh installations have.
-const COMMON: [&[u8]; 22] = [
-    b"password", b"passwd", b"passw0rd", b"postgres", b"mysecretpassword", b"secret", b"secretpassword",
-    b"mypassword", b"mypass", b"changeit", b"foobar", b"dbpass", b"dbpassword", b"db_password",
-    b"dbpasswd", b"userpass", b"pass123", b"password123", b"p4ssw0rd", b"p%40ssword", b"123456", b"rootpassword",
+const COMMON: &[&[u8]] = &[
+    b"opensesame",
+    b"open sesame",
+    b"secret1",
+    b"secret123",
+    b"password",
+    b"passwd",
+    b"passw0rd",
+    b"postgres",
+    b"mysecretpassword",
+    b"secret",
+    b"secretpassword",
+    b"mypassword",
+    b"mypass",
+    b"changeit",
+    b"foobar",
+    b"dbpass",
+    b"dbpassword",
+    b"db_password",
+    b"dbpasswd",
+    b"userpass",
+    b"pass123",
+    b"password123",
+    b"p4ssw0rd",
+    b"p%40ssword",
+    b"123456",
+    b"rootpassword",
 ];
 
 /// `user:password@` before a host; the password is the secret.
@@ -49,13 +88,17 @@ pub(super) fn check(text: Text<'_>, colon: usize, from: usize) -> Option<Found> 
 }
 
 /// Whether a password is an example, a pattern, or the name of the user.
-fn is_stand_in(user: &[u8], password: &[u8]) -> bool {
+pub(super) fn is_stand_in(user: &[u8], password: &[u8]) -> bool {
     let is_pattern = password.iter().any(|byte| b"$*(".contains(byte))
         && password.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() < 8;
     let is_name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
     // `$PASSWORD`, `PASSWORD`, `<password>` without its brackets.
     let is_variable = password.iter().skip_while(|byte| **byte == b'$').all(is_name);
-    password.len() < MIN_PASSWORD_BYTES
+    // An escape (`%40`) stands for one byte, and escapes alone are no password but a test of them.
+    let escapes = password.iter().filter(|byte| **byte == b'%').count();
+    let plain = password.len().saturating_sub(escapes * 3);
+    plain + escapes < MIN_PASSWORD_BYTES
+        || plain < MIN_PLAIN_BYTES
         || is_pattern
         || is_variable
         || password.starts_with(b"$")
