@@ -23,6 +23,7 @@ use shadowtap::content::{decompress, sse};
 use shadowtap::decode::{Decoded, Decoder, Segment};
 use shadowtap::exchange::{BodyInterest, Context, ExchangeEvent, ExchangeSink};
 use shadowtap::flow::{self, At, Chunk, Finish, FlowInfo, Gap, Handler, Interest, Table};
+use shadowtap::inspect::{personal, secrets};
 use shadowtap::mcp::inventory::{self, Inventory};
 use shadowtap::mcp::jsonrpc::Reader;
 use shadowtap::net::Side;
@@ -321,4 +322,22 @@ fn inventory(bencher: Bencher<'_, '_>) {
             }
             inventory
         });
+}
+
+/// Secrets looked for in 1 MiB of JSON that has none.
+#[divan::bench]
+fn inspect_secrets(bencher: Bencher<'_, '_>) {
+    let text = input::json_records(1 << 20);
+    bencher.counter(BytesCount::new(text.len())).bench(|| {
+        secrets::secrets(black_box(&text), &mut |secret| panic!("{secret:?}"));
+    });
+}
+
+/// Personal data looked for in 1 MiB of JSON that has none.
+#[divan::bench]
+fn inspect_personal(bencher: Bencher<'_, '_>) {
+    let text = input::json_records(1 << 20);
+    bencher.counter(BytesCount::new(text.len())).bench(|| {
+        personal::personal(black_box(&text), &mut |found| panic!("{found:?}"));
+    });
 }

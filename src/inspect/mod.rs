@@ -7,6 +7,9 @@
 //! - [`address`]: URLs, the addresses in them in every notation, and how far those reach
 //! - [`path`]: paths that climb, and what they name
 //! - [`fingerprint`]: hashes by which two texts tell that they share a stretch
+//! - [`secrets`]: credentials by kind, with their checksums
+//! - [`personal`]: payment and personal data
+//! - [`randomness`]: how hard an identifier is to guess
 //!
 //! Nothing here says whether what it found is bad: rules do.
 
@@ -17,6 +20,9 @@ pub mod fingerprint;
 mod fuzz;
 pub mod hidden;
 pub mod path;
+pub mod personal;
+pub mod randomness;
+pub mod secrets;
 pub mod strings;
 pub mod view;
 
