@@ -11,8 +11,9 @@
 //! - [`content`]: body bytes into plain text and server-sent events
 //! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers
 //! - [`observation`]: what recognition hands on
-//! - [`rules`]: observations into matches
 //! - [`verdict`]: what the approvals say
+//! - [`memory`]: what the lists of servers taught, across runs
+//! - [`rules`]: observations into matches
 //! - [`finding`]: matches and verdicts into findings
 //! - [`sinks`]: findings to the outside
 //!
@@ -29,6 +30,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 pub mod mcp;
+pub mod memory;
 pub mod net;
 pub mod observation;
 pub mod pipeline;
