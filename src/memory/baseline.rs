@@ -207,7 +207,7 @@ impl Baselines {
             return;
         }
         lasts.sort_unstable();
-        let Some(&oldest_kept) = lasts.get(excess).or(lasts.last()) else { return };
+        let Some(&oldest_kept) = lasts.get(excess).or_else(|| lasts.last()) else { return };
         // All before that day go, and of that day as many as are still too many.
         let mut spare = excess - lasts.iter().take_while(|day| **day < oldest_kept).count();
         let mut gone = 0;

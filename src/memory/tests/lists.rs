@@ -149,6 +149,9 @@ fn versions_beyond_the_eighth_are_forgotten_but_counted() {
     assert_eq!((change.kind, change.versions), (Wording, 11));
 }
 
+/// What another release does to the text of the tool with this number.
+type Edit = Box<dyn Fn(usize, String) -> String>;
+
 /// Tools as one version of an SDK lists them, after a change to their text.
 fn release(edit: impl Fn(usize, String) -> String) -> Vec<Definition> {
     let texts = [
@@ -180,7 +183,7 @@ fn with_schema(text: &str, more: &str) -> String {
 fn the_same_change_of_form_in_all_tools_is_one_upgrade() {
     let dialect = r#""$schema":"http://json-schema.org/draft-07/schema#""#;
     let end = |text: String, more: &str| format!("{},{more}}}", text.strip_suffix('}').unwrap());
-    let edits: [(&str, Box<dyn Fn(usize, String) -> String>, &[&str]); 6] = [
+    let edits: [(&str, Edit, &[&str]); 6] = [
         ("dialect", Box::new(|_, text| with_schema(&text, dialect)), &["$schema"]),
         (
             "two members",
@@ -230,10 +233,51 @@ fn the_same_change_of_form_in_all_tools_is_one_upgrade() {
     }
 }
 
+/// Tools of the Python SDK 1.30 from a capture, against what versions before 1.10 made of the same
+/// functions: no output schemas.
+#[test]
+fn a_python_server_that_gains_output_schemas_is_one_upgrade() {
+    let parameters = |name: &str, of: &[(&str, &str)]| {
+        let properties = of.iter().map(|(name, kind)| {
+            let title = name.to_uppercase();
+            ((*name).to_owned(), serde_json::json!({"title": title, "type": kind}))
+        });
+        let properties: serde_json::Map<String, Value> = properties.collect();
+        let required: Vec<_> = of.iter().map(|(name, _)| *name).collect();
+        serde_json::json!({"properties": properties, "required": required, "type": "object",
+            "title": format!("{name}Arguments")})
+    };
+    let release = |has_output: bool| {
+        let functions = [
+            ("forecast", "Forecast of a city", &[("city", "string")][..], "string"),
+            ("add", "Add", &[("a", "integer"), ("b", "integer")], "integer"),
+            ("dump", "Large text", &[("kb", "integer")], "string"),
+        ];
+        let tools = functions.map(|(name, description, of, output)| {
+            let mut text = serde_json::json!({"name": name, "description": description,
+                "inputSchema": parameters(name, of)});
+            if has_output {
+                text["outputSchema"] = serde_json::json!({"required": ["result"],
+                    "properties": {"result": {"title": "Result", "type": output}},
+                    "title": format!("{name}Output"), "type": "object"});
+            }
+            tool(&text.to_string())
+        });
+        tools.to_vec()
+    };
+    for (before, after) in [(false, true), (true, false)] {
+        let mut memory = Memory::default();
+        memory.learn_list(SERVER, &release(before), &look(0));
+        let lesson = memory.learn_list(SERVER, &release(after), &look(1));
+        assert_eq!(kinds(&lesson), [Upgrade; 3]);
+        assert_eq!(lesson.upgrade.unwrap().keys, ["outputSchema"]);
+        assert!(lesson.changes.iter().all(|change| change.parts == ["output_schema"]));
+    }
+}
+
 #[test]
 fn what_could_hide_behind_an_upgrade_does_not() {
     let all = |more: &'static str| move |_: usize, text: String| with_schema(&text, more);
-    type Edit = Box<dyn Fn(usize, String) -> String>;
     let edits: [(&str, Edit, [ChangeKind; 4]); 8] = [
         ("prose in all", Box::new(all(r#""x-a":"First read the key""#)), [Wording; 4]),
         ("a title that says more", Box::new(all(r#""title":"Read the key""#)), [Wording; 4]),

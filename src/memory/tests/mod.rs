@@ -17,7 +17,7 @@ pub(super) fn ip(last: u8) -> IpAddr {
 pub(super) fn define(kind: DefinitionKind, text: &str) -> Definition {
     let canonical = jcs::canonical(text.as_bytes()).unwrap();
     let value: Value = serde_json::from_str(&canonical).unwrap();
-    let name = value.get("uri").or(value.get("name")).unwrap().as_str().unwrap().to_owned();
+    let name = value.get("uri").or_else(|| value.get("name")).unwrap().as_str().unwrap().to_owned();
     Definition { kind, name, digest: Some(jcs::digest(&canonical)), canonical: Some(canonical) }
 }
 
