@@ -12,8 +12,9 @@
 //! - [`inspect`]: what a text holds
 //! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers
 //! - [`observation`]: what recognition hands on
-//! - [`rules`]: observations into matches
 //! - [`verdict`]: what the approvals say
+//! - [`memory`]: what the lists of servers taught, across runs
+//! - [`rules`]: observations into matches
 //! - [`finding`]: matches and verdicts into findings
 //! - [`sinks`]: findings to the outside
 //!
@@ -31,6 +32,7 @@ pub mod finding;
 pub mod flow;
 pub mod inspect;
 pub mod mcp;
+pub mod memory;
 pub mod net;
 pub mod observation;
 pub mod pipeline;
