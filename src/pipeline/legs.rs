@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::recent::Recent;
 use crate::flow::At;
 use crate::net::{Direction, Endpoint};
 use crate::observation::{Channel, Event, ExchangeId, Observation, RequestInfo, SecretHash};
@@ -98,50 +99,19 @@ struct Owner {
     origin: u64,
 }
 
-/// A map that forgets its oldest entries.
-#[derive(Debug)]
-struct Recent<K, V> {
-    entries: HashMap<K, V>,
-    turns: VecDeque<K>,
-}
-
-impl<K: Copy + Eq + std::hash::Hash, V> Default for Recent<K, V> {
-    fn default() -> Self {
-        Self { entries: HashMap::new(), turns: VecDeque::new() }
-    }
-}
-
-impl<K: Copy + Eq + std::hash::Hash, V> Recent<K, V> {
-    fn insert(&mut self, key: K, value: V) {
-        self.insert_among(MAX_REMEMBERED, key, value);
-    }
-
-    /// The same, among so many at most.
-    fn insert_among(&mut self, max: usize, key: K, value: V) {
-        if self.entries.insert(key, value).is_none() {
-            self.turns.push_back(key);
-        }
-        while self.turns.len() > max
-            && let Some(oldest) = self.turns.pop_front()
-        {
-            self.entries.remove(&oldest);
-        }
-    }
-}
-
 /// Joins legs.
 #[derive(Debug, Default)]
 pub(super) struct Legs {
     /// By what the proxy's own request must look like; the oldest of equals is taken first.
-    fronts: Recent<Fingerprint, VecDeque<Front>>,
-    open: Recent<ExchangeId, Fingerprint>,
-    backs: Recent<Fingerprint, Back>,
+    fronts: Recent<Fingerprint, VecDeque<Front>, MAX_REMEMBERED>,
+    open: Recent<ExchangeId, Fingerprint, MAX_REMEMBERED>,
+    backs: Recent<Fingerprint, Back, MAX_BACKS>,
     /// Which proxy an address belongs to.
-    aliases: Recent<IpAddr, IpAddr>,
-    sessions: Recent<SecretHash, Owner>,
+    aliases: Recent<IpAddr, IpAddr, MAX_REMEMBERED>,
+    sessions: Recent<SecretHash, Owner, MAX_REMEMBERED>,
     /// Streams of HTTP+SSE outside proxies, by the session that they hand out.
-    streams: Recent<SecretHash, Back>,
-    joined: Recent<ExchangeId, Joined>,
+    streams: Recent<SecretHash, Back, MAX_REMEMBERED>,
+    joined: Recent<ExchangeId, Joined, MAX_REMEMBERED>,
     held: HashMap<ExchangeId, Held>,
     /// Observations before any proxy was seen.
     without_proxy: usize,
@@ -323,7 +293,7 @@ impl Legs {
                 }
                 _ => {
                     let back = Back { request: Arc::clone(request), time: seen.at.time };
-                    self.backs.insert_among(MAX_BACKS, print, back);
+                    self.backs.insert(print, back);
                 }
             },
             None => self.by_session(&mut seen, request, session),
