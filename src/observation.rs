@@ -226,6 +226,32 @@ pub struct Definition {
     pub canonical: Option<String>,
 }
 
+/// A secret in a message, without the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSecret {
+    /// Its kind: `aws-access-key`, `private-key`.
+    pub kind: &'static str,
+    /// A checksum or a structure was verified, or the shape names the issuer.
+    pub certain: bool,
+    /// Host suffixes of the issuer.
+    pub issuers: &'static [&'static str],
+    /// Keyed hash: equal for equal secrets.
+    pub hash: SecretHash,
+    /// Its last four characters, when it is long enough to spare them.
+    pub last_four: String,
+}
+
+/// Personal data in a message, without the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPersonal {
+    /// Its kind: `card`, `iban`.
+    pub kind: &'static str,
+    /// How many different ones.
+    pub count: u32,
+    /// Keyed hashes of the first of them.
+    pub hashes: Vec<SecretHash>,
+}
+
 /// Which part of a message a [`Part`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PartName {
@@ -253,6 +279,8 @@ pub enum PartName {
     Capabilities,
     /// `clientCapabilities` of `_meta` (MCP 2026-07-28).
     ClientCapabilities,
+    /// `cacheScope` of a list (MCP 2026-07-28).
+    CacheScope,
     /// `error.message`.
     ErrorMessage,
     /// `error.data`.
@@ -288,6 +316,10 @@ pub struct Message {
     /// Parts that people or models read or answer, in the order they came; like `arguments` not
     /// masked: never print them.
     pub parts: Vec<Part>,
+    /// Secrets in its arguments and parts, each once; bounded.
+    pub secrets: Vec<FoundSecret>,
+    /// Personal data in its arguments and parts, by kind.
+    pub personal: Vec<FoundPersonal>,
     /// `protocolVersion` of an initialize request or result, or
     /// `_meta["io.modelcontextprotocol/protocolVersion"]`.
     pub protocol_version: Option<String>,
@@ -319,6 +351,14 @@ pub struct Message {
     pub partial: bool,
     /// Length of the JSON text in bytes.
     pub size: u64,
+}
+
+impl Message {
+    /// The JSON text of a part.
+    #[must_use]
+    pub fn part(&self, name: PartName) -> Option<&str> {
+        self.parts.iter().find(|part| part.name == name).map(|part| part.json.as_str())
+    }
 }
 
 /// What happened.

@@ -12,6 +12,7 @@ pub mod jsonrpc;
 pub mod methods;
 #[cfg(test)]
 pub(crate) mod samples;
+mod sensitive;
 mod tap;
 
 use std::net::IpAddr;

@@ -1,5 +1,7 @@
 //! Messages: counted, paired with their answers, and weighed.
 
+use std::sync::Arc;
+
 use super::open::MANY_TOKENS;
 use super::resolve::{Reply, Seen};
 use super::server::count;
@@ -27,8 +29,8 @@ impl Inventory {
                 self.asked_by_client(index, seen, out);
             }
             (_, Kind::Result | Kind::Error) => {
-                self.reply(index, &seen, out);
-                out.push(seen.resolved(index, None));
+                let asked = self.reply(index, &seen, out);
+                out.push(seen.answering(index, asked));
             }
             (Direction::ToClient, Kind::Request | Kind::Notification) => {
                 self.asked_by_server(index, &seen, out);
@@ -200,8 +202,14 @@ impl Inventory {
         }
     }
 
-    /// A result or an error: finds its request, and weighs what the pair proves.
-    fn reply(&mut self, index: usize, seen: &Seen, out: &mut Vec<Resolved>) {
+    /// A result or an error: finds its request, weighs what the pair proves, and answers with the
+    /// request.
+    fn reply(
+        &mut self,
+        index: usize,
+        seen: &Seen,
+        out: &mut Vec<Resolved>,
+    ) -> Option<Arc<Message>> {
         let message = &*seen.message;
         let open = self.open.get_mut(seen.request.id);
         let (session, status) = open.map_or((None, None), |open| {
@@ -234,13 +242,15 @@ impl Inventory {
                 _ => outcome.error += 1,
             });
         }
+        let asked = waiting.as_ref().map(|waiting| Arc::clone(&waiting.seen.message));
         if seen.direction == Direction::ToClient {
             self.weigh(index, seen, waiting.as_ref(), out);
             if let Some(waiting) = waiting
                 && let Some(server) = self.records.current(waiting.server)
             {
                 let (kind, error_code) = (Some(message.kind), message.error_code);
-                let reply = Some(Reply { status, kind, error_code });
+                let is_tool_error = message.is_error == Some(true);
+                let reply = Some(Reply { status, kind, error_code, is_tool_error });
                 let resolved = waiting.seen.resolved(server, reply);
                 if self.is_known(server) {
                     out.push(resolved);
@@ -249,6 +259,7 @@ impl Inventory {
                 }
             }
         }
+        asked
     }
 
     /// A server that turns a request down before it has read the id answers without one (JSON-RPC

@@ -17,6 +17,8 @@ pub struct Reply {
     pub kind: Option<Kind>,
     /// `error.code`.
     pub error_code: Option<i64>,
+    /// The result says `isError`: the tool failed or refused.
+    pub is_tool_error: bool,
 }
 
 /// Why a contact is worth a question.
@@ -48,6 +50,8 @@ pub enum Resolved {
         message: Arc<Message>,
         /// How it was answered.
         reply: Option<Reply>,
+        /// What it answers, if it is an answer and that was seen.
+        asked: Option<Arc<Message>>,
         /// Header fields that disagree with the body.
         disagreements: Vec<&'static str>,
         /// Only one of two disagreeing overlap copies holds it.
@@ -105,6 +109,20 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn resolved(self, server: usize, reply: Option<Reply>) -> Resolved {
+        self.into_resolved(server, reply, None)
+    }
+
+    /// An answer, and the request.
+    pub(super) fn answering(self, server: usize, asked: Option<Arc<Message>>) -> Resolved {
+        self.into_resolved(server, None, asked)
+    }
+
+    fn into_resolved(
+        self,
+        server: usize,
+        reply: Option<Reply>,
+        asked: Option<Arc<Message>>,
+    ) -> Resolved {
         let disagreements = match self.direction {
             Direction::ToServer => evidence::disagreements(&self.request, &self.message),
             Direction::ToClient => Vec::new(),
@@ -115,6 +133,7 @@ impl Seen {
             channel: self.channel,
             message: self.message,
             reply,
+            asked,
             disagreements,
             ambiguous: self.ambiguous,
             at: self.at,
@@ -134,6 +153,6 @@ impl Waiting {
 impl Reply {
     /// The exchange had an answer, the message none.
     pub(super) const fn of_status(status: u16) -> Self {
-        Self { status: Some(status), kind: None, error_code: None }
+        Self { status: Some(status), kind: None, error_code: None, is_tool_error: false }
     }
 }

@@ -283,6 +283,8 @@ impl Draft {
             uri: params.uri,
             arguments: params.arguments,
             parts,
+            secrets: Vec::new(),
+            personal: Vec::new(),
             modern_envelope: meta.version.is_some(),
             protocol_version: meta.version.or(version),
             client: meta.client.or(client),

@@ -55,7 +55,7 @@ pub const TOO_MANY_DEFINITIONS: &str = "jsonrpc-too-many-definitions";
 pub const BATCH_TOO_LONG: &str = "jsonrpc-batch-too-long";
 
 /// Bounds of a [`Reader`]. Worst case while one message is read: `max_arguments_bytes`,
-/// fourteen times `max_part_bytes`, `max_definition_bytes`, `max_canonical_bytes`, and for each of `max_definitions` its name (at
+/// fifteen times `max_part_bytes`, `max_definition_bytes`, `max_canonical_bytes`, and for each of `max_definitions` its name (at
 /// most 2 KiB) and digest; with the defaults 5 MiB and 9 MiB. An ordinary message takes a few
 /// hundred bytes, a body that is no JSON-RPC none that grow. Short texts have fixed bounds: method
 /// 256 bytes, URIs 2 KiB, other strings 1 KiB, keys 128, ids 256; 32 body keys of 64 bytes,
@@ -64,7 +64,7 @@ pub const BATCH_TOO_LONG: &str = "jsonrpc-batch-too-long";
 pub struct Limits {
     /// So much of `params.arguments` is kept. Beyond: [`ARGUMENTS_TOO_LARGE`].
     pub max_arguments_bytes: usize,
-    /// So much of each other part of a message is kept, at most fourteen of them.
+    /// So much of each other part of a message is kept, at most fifteen of them.
     pub max_part_bytes: usize,
     /// Longest definition that is canonicalised. Beyond: no digest, [`DEFINITION_TOO_LARGE`].
     pub max_definition_bytes: usize,

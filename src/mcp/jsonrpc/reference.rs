@@ -122,6 +122,8 @@ fn message(value: &Value, batched: bool) -> Option<Message> {
         uri: string(params, "uri", 2048),
         arguments: params.and_then(|params| params.get("arguments")).map(Value::to_string),
         parts: parts(body, meta, object("error"), asks),
+        secrets: Vec::new(),
+        personal: Vec::new(),
         modern_envelope: meta_version.is_some(),
         protocol_version: meta_version.or_else(|| string(body, "protocolVersion", 1024)),
         client: software(meta, "io.modelcontextprotocol/clientInfo")
@@ -156,20 +158,23 @@ fn parts(
         ("message", PartName::Message),
         ("requestedSchema", PartName::RequestedSchema),
         ("url", PartName::Url),
-    ];
+    ]
+    .as_slice();
     let of_result = [
         ("content", PartName::Content),
         ("structuredContent", PartName::StructuredContent),
         ("contents", PartName::Contents),
         ("instructions", PartName::Instructions),
-    ];
+        ("cacheScope", PartName::CacheScope),
+    ]
+    .as_slice();
     let both = [("messages", PartName::Messages), ("capabilities", PartName::Capabilities)];
     let mine = if asks { of_params } else { of_result };
     let part = |holder: Option<&Value>, key: &str, name| {
         let json = holder?.get(key)?.to_string();
         Some(Part { name, json, cut: false })
     };
-    let plain = mine.into_iter().chain(both).filter_map(|(key, name)| part(body, key, name));
+    let plain = mine.iter().chain(&both).filter_map(|(key, name)| part(body, key, *name));
     let in_meta = "io.modelcontextprotocol/clientCapabilities";
     let capabilities = part(meta, in_meta, PartName::ClientCapabilities);
     let embedded = body.filter(|_| !asks).and_then(|body| body.get("inputRequests"));

@@ -142,6 +142,7 @@ fn part_name(half: Half, key: &[u8]) -> Option<PartName> {
         (Half::Result, b"structuredContent") => PartName::StructuredContent,
         (Half::Result, b"contents") => PartName::Contents,
         (Half::Result, b"instructions") => PartName::Instructions,
+        (Half::Result, b"cacheScope") => PartName::CacheScope,
         _ => return None,
     })
 }

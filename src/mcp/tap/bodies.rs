@@ -1,6 +1,7 @@
 //! What the bodies of an exchange say.
 
 use super::super::body::{Body, Found};
+use super::super::sensitive;
 use super::exchange::{Exchange, is_surely_mcp};
 use super::{FlowState, Tap};
 use crate::anomaly::Anomaly;
@@ -115,9 +116,10 @@ impl Tap {
         state: &mut FlowState,
         exchange: &mut Exchange,
         direction: Direction,
-        message: Box<Message>,
+        mut message: Box<Message>,
     ) {
         self.counters.messages += 1;
+        sensitive::note(&mut message, &self.hasher);
         state.is_mcp |= is_surely_mcp(&message);
         exchange.matters = true;
         exchange.may_have_spoken = true;
