@@ -4,7 +4,7 @@ use super::view::View;
 use super::{address, confusable, fingerprint, hidden, path, strings, view};
 
 /// Reads `data` as text in every way there is.
-pub fn fuzz(data: &[u8]) {
+pub(in crate::inspect) fn fuzz(data: &[u8]) {
     let text = &*String::from_utf8_lossy(data);
     for one in View::ALL {
         let Some(seen) = view::view(text, one) else { continue };

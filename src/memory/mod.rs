@@ -17,6 +17,7 @@ mod document;
 mod known;
 mod leaves;
 mod lists;
+mod look;
 mod pin;
 pub mod store;
 #[cfg(test)]

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::contacts::{Contacts, with_subject};
+use super::contacts::{Contacts, with_subjects};
 use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
+use super::lore::Lore;
 use super::place::{Place, TCP, UDP, draft, hit};
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
@@ -47,6 +48,7 @@ pub(super) struct Known {
     hints: Hints,
     legs: Legs,
     named: HashSet<ServerId>,
+    lore: Lore,
 }
 
 impl Known {
@@ -59,6 +61,7 @@ impl Known {
             hints: Hints::default(),
             legs: Legs::default(),
             named: HashSet::new(),
+            lore: Lore::default(),
         }
     }
 }
@@ -77,6 +80,7 @@ pub struct Analysis<'p> {
     admitted: Vec<Admitted>,
     /// Servers whose addresses were looked up in what DNS gave.
     named: HashSet<ServerId>,
+    lore: Lore,
 }
 
 impl<'p> Analysis<'p> {
@@ -98,6 +102,7 @@ impl<'p> Analysis<'p> {
             legs: Legs::default(),
             admitted: Vec::new(),
             named: HashSet::new(),
+            lore: Lore::default(),
         }
     }
 
@@ -130,7 +135,7 @@ impl<'p> Analysis<'p> {
     /// Goes on under another policy with what is known already.
     #[must_use]
     pub(super) fn resume(policy: &'p Policy, known: Known) -> Self {
-        let Known { inventory, findings, mut hints, legs, named } = known;
+        let Known { inventory, findings, mut hints, legs, named, lore } = known;
         hints.forget_interests();
         Self {
             policy,
@@ -143,14 +148,15 @@ impl<'p> Analysis<'p> {
             legs,
             admitted: Vec::new(),
             named,
+            lore,
         }
     }
 
     /// What is known, whatever the policy.
     #[must_use]
     pub(super) fn into_known(self) -> Known {
-        let Self { inventory, findings, hints, legs, named, .. } = self;
-        Known { inventory, findings, hints, legs, named }
+        let Self { inventory, findings, hints, legs, named, lore, .. } = self;
+        Known { inventory, findings, hints, legs, named, lore }
     }
 
     /// Time passes without observations: judges what was kept back for a while.
@@ -308,10 +314,10 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            let Self { policy, inventory, findings, scratch, contacts, lore, .. } = self;
             // More is known of something that was counted when it happened.
             let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
-            with_subject(policy, inventory, contacts, &resolved, |subject, place| {
+            with_subjects(policy, inventory, contacts, lore, &resolved, |subject, place| {
                 policy.rules.evaluate(subject, scratch, |found| {
                     if is_news {
                         findings.revise(&hit(&found, place), || draft(&found, place));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::analysis::Policy;
+use super::lore::{Judged, Lore};
 use super::place::Place;
 use crate::finding;
 use crate::flow::At;
@@ -12,16 +13,18 @@ use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId, Ser
 use crate::mcp::{Contact, Evidence};
 use crate::observation::RequestInfo;
 use crate::rules::catalog::is_named_for_mcp;
-use crate::rules::{MessageFacts, Subject};
+use crate::rules::{Content, MessageFacts, Subject};
 use crate::verdict::{HostUse, Judgement, KeyParts, Use, Verdict};
 
-/// Gives the subject of something resolved to `with`, if rules may be asked about it.
-pub(super) fn with_subject(
+/// Gives what rules may be asked about of something resolved to `with`: a message, and what the list
+/// that it carries changed; or an exchange, or a contact.
+pub(super) fn with_subjects(
     policy: &Policy,
     inventory: &Inventory,
     contacts: &mut Contacts,
+    lore: &mut Lore,
     resolved: &Resolved,
-    with: impl FnOnce(&Subject<'_>, &Place<'_>),
+    mut with: impl FnMut(&Subject<'_>, &Place<'_>),
 ) {
     match resolved {
         Resolved::Message {
@@ -31,6 +34,7 @@ pub(super) fn with_subject(
             channel,
             message,
             reply,
+            asked,
             disagreements,
             ambiguous,
             at,
@@ -40,17 +44,31 @@ pub(super) fn with_subject(
             else {
                 return;
             };
+            let (server, direction, at) = (*server, *direction, *at);
+            let judged = Judged { server, contact, request, direction, message, at };
+            lore.note_abilities(&judged);
             let facts = MessageFacts {
-                direction: *direction,
+                direction,
                 channel: *channel,
                 message,
                 reply: *reply,
+                asked: asked.as_deref(),
+                undeclared: lore.undeclared(&judged),
                 disagreements,
                 ambiguous: *ambiguous,
             };
+            let content = Content::default();
             let subject = Subject::message(request, facts, contact.evidence);
-            let place = Place::of(request, *at, contact);
-            with(&subject.with_contact(contact, methods), &place);
+            let subject = subject.with_contact(contact, methods).with_content(&content);
+            let place = Place::of(request, at, contact);
+            let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
+            with(&subject.with_call(called.as_ref(), &copied), &place);
+            lore.remember(&judged, &subject);
+            for tool in lore.learn(&judged, asked.as_deref()) {
+                let content = Content::default();
+                let subject = Subject::tool(request, &tool, &content, contact.evidence);
+                with(&subject.with_contact(contact, methods), &place);
+            }
         }
         Resolved::Exchange { server, request, response, at } => {
             let Some(Known { contact, methods, .. }) =

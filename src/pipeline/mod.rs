@@ -13,8 +13,10 @@ mod hints;
 mod host_names;
 mod interest;
 mod legs;
+mod lore;
 mod place;
 mod read;
+mod recent;
 mod recognise;
 #[cfg(test)]
 mod samples;

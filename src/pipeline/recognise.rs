@@ -2,8 +2,10 @@
 //! where packets, logs and the portal do.
 
 use super::analysis::Policy;
-use super::contacts::{Contacts, with_subject};
+use super::contacts::{Contacts, with_subjects};
 use super::hints::{Handshake, Hints};
+use super::lore::Lore;
+use super::place::Place;
 use crate::exchange::{
     Context, End, ExchangeEvent, ExchangeSink as _, HeaderSpan, Headers, RequestHead, ResponseHead,
     Scheme, Version, Visibility,
@@ -12,6 +14,7 @@ use crate::flow::At;
 use crate::mcp::inventory::{self, Inventory};
 use crate::mcp::{Tap, TapLimits};
 use crate::net::Endpoint;
+use crate::rules::Content;
 use crate::rules::catalog::Catalog;
 use crate::rules::{Given, GivenExchange, OwnedMessage, OwnedSubject, Recognise, RuleSet, Subject};
 use crate::secret::SecretHasher;
@@ -34,29 +37,34 @@ impl Recognise for Recogniser {
         let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
         let mut inventory = Inventory::new(inventory::Limits::default());
         let (mut subjects, mut contacts) = (Vec::new(), Contacts::default());
-        let mut hints = Hints::default();
+        let (mut hints, mut lore) = (Hints::default(), Lore::default());
+        let mut seconds = 0;
         for (number, exchange) in (0_u64..).zip(&given.exchanges) {
-            subjects.extend(names(exchange, number, &policy, &mut hints)?);
-            play(exchange, number, &mut tap)?;
+            let exchange = &exchange.expanded();
+            let after = exchange.seconds_after().ok_or("`after` is a time, as 30s or 25h")?;
+            seconds += if number > 0 { after } else { 0 };
+            let at = at(number, seconds);
+            subjects.extend(names(exchange, number, at, &policy, &mut hints)?);
+            play(exchange, at, &mut tap)?;
             let mut resolved = Vec::new();
             for observation in tap.observations().drain(..) {
                 inventory.observe(observation, &mut resolved);
             }
-            let last = At { packet: number, time: at(number).time };
             if number + 1 == given.exchanges.len() as u64 {
-                inventory.finish(last, &mut resolved);
+                inventory.finish(at, &mut resolved);
             }
             for resolved in &resolved {
-                with_subject(&policy, &inventory, &mut contacts, resolved, |subject, _| {
+                let mut with = |subject: &Subject<'_>, _: &Place<'_>| {
                     subjects.push(owned(subject, exchange));
-                });
+                };
+                with_subjects(&policy, &inventory, &mut contacts, &mut lore, resolved, &mut with);
             }
             let shows_names = exchange.hello.is_some() || exchange.answer.is_some();
             if exchange.request.is_none() && !shows_names && exchange.dns.is_none() {
                 subjects.extend(bare(exchange));
             }
         }
-        let last = at(given.exchanges.len() as u64).time;
+        let last = at(u64::MAX, seconds + 1).time;
         while let Some(judged) = hints.next(&policy, last, true) {
             subjects.push(OwnedSubject::from(&Subject::tls(&judged.tls)));
         }
@@ -64,9 +72,9 @@ impl Recognise for Recogniser {
     }
 }
 
-/// One second between exchanges, from 2026-11-16T08:00:00Z.
-fn at(number: u64) -> At {
-    let seconds = 1_794_816_000_i64.saturating_add(i64::try_from(number).unwrap_or(0));
+/// The first exchange is at 2026-11-16T08:00:00Z.
+fn at(number: u64, seconds: u64) -> At {
+    let seconds = 1_794_816_000_i64.saturating_add(i64::try_from(seconds).unwrap_or(0));
     At { packet: number, time: Timestamp::from_parts(seconds, 0) }
 }
 
@@ -75,19 +83,20 @@ fn at(number: u64) -> At {
 fn names(
     exchange: &GivenExchange,
     number: u64,
+    at: At,
     policy: &Policy,
     hints: &mut Hints,
 ) -> Result<Option<OwnedSubject>, String> {
     let (client, server) = endpoints(exchange)?;
     if let Some(dns) = &exchange.dns {
-        let found = hints.look_up(policy, [client, server], dns.message(), at(number));
+        let found = hints.look_up(policy, [client, server], dns.message(), at);
         return Ok(Some(OwnedSubject::from(&Subject::dns(&found))));
     }
     let (hello, answer) = (&exchange.hello, &exchange.answer);
     if hello.is_some() || answer.is_some() {
         hints.handshake(Handshake {
             flow: number,
-            at: at(number),
+            at,
             client,
             server,
             scope: crate::net::Scope::default(),
@@ -167,18 +176,18 @@ impl Fields {
     }
 }
 
-fn play(exchange: &GivenExchange, number: u64, tap: &mut Tap) -> Result<(), String> {
+fn play(exchange: &GivenExchange, at: At, tap: &mut Tap) -> Result<(), String> {
     let (client, server) = endpoints(exchange)?;
     let Some(request) = &exchange.request else { return Ok(()) };
     let context = Context {
-        flow: number,
+        flow: at.packet,
         client,
         server,
         scope: crate::net::Scope::default(),
         scheme: if exchange.tls { Scheme::Https } else { Scheme::Http },
         tunnel: None,
         visibility: Visibility::Body,
-        at: at(number),
+        at,
     };
     let mut state = crate::mcp::FlowState::default();
     let mut step = |event: ExchangeEvent<'_>| {
@@ -233,11 +242,16 @@ impl From<&Subject<'_>> for OwnedSubject {
                 channel: facts.channel,
                 message: facts.message.clone(),
                 reply: facts.reply,
+                asked: facts.asked.cloned(),
+                undeclared: facts.undeclared,
                 disagreements: facts.disagreements.to_vec(),
                 ambiguous: facts.ambiguous,
             }),
             tls: subject.tls.cloned(),
             dns: subject.dns.cloned(),
+            tool: subject.tool.cloned(),
+            copied: subject.copied.to_vec(),
+            content: Content::default(),
         }
     }
 }

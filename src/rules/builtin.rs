@@ -10,6 +10,21 @@ macro_rules! files {
 
 #[rustfmt::skip]
 const FILES: &[(&str, &str)] = files![
+    "calls/command-injection.yaml",
+    "calls/credential-file.yaml",
+    "calls/destructive-call.yaml",
+    "calls/foreign-url-ask.yaml",
+    "calls/injection-in-result.yaml",
+    "calls/internal-address.yaml",
+    "calls/metadata-service.yaml",
+    "calls/path-traversal.yaml",
+    "calls/personal-data.yaml",
+    "calls/read-then-send.yaml",
+    "calls/secret-ask.yaml",
+    "calls/secret-in-arguments.yaml",
+    "calls/secret-in-result.yaml",
+    "calls/sql-injection.yaml",
+    "calls/undeclared-ask.yaml",
     "discovery/attempt.yaml",
     "discovery/catalogued-host.yaml",
     "discovery/encrypted-catalogued.yaml",
@@ -26,7 +41,10 @@ const FILES: &[(&str, &str)] = files![
     "exposure/plaintext-credentials.yaml",
     "exposure/plaintext.yaml",
     "lists/loopback-nets.yaml",
+    "lists/metadata-hosts.yaml",
+    "lists/metadata-nets.yaml",
     "lists/private-nets.yaml",
+    "lists/secret-file-names.yaml",
     "protocol/base64-header.yaml",
     "protocol/completion.yaml",
     "protocol/envelope.yaml",
@@ -49,6 +67,14 @@ const FILES: &[(&str, &str)] = files![
     "servers/portal-bypass.yaml",
     "servers/tool-not-allowed.yaml",
     "servers/unapproved.yaml",
+    "tools/drift.yaml",
+    "tools/fake-role.yaml",
+    "tools/false-annotation.yaml",
+    "tools/hidden-text.yaml",
+    "tools/instructions.yaml",
+    "tools/per-client.yaml",
+    "tools/rug-pull.yaml",
+    "tools/shadowed-name.yaml",
 ];
 
 /// The files of the rules that ship with the program.

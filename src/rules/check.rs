@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::field::On;
 use super::list::{self, List, Lists};
 use super::problem::{Problem, Report, Source};
 use super::set::{Choice, Compiled, RuleSet};
@@ -109,7 +108,7 @@ fn lists(files: &[(&Source, File)], limits: &Limits, report: &mut Report) -> Lis
 fn budget(rules: &[Compiled], limits: &Limits, report: &mut Report) {
     let unfiltered: Vec<&Compiled> = rules
         .iter()
-        .filter(|rule| rule.is_active() && rule.on != On::Server)
+        .filter(|rule| rule.is_active() && rule.on.is_frequent())
         .filter(|rule| rule.choice == Choice::Unfiltered)
         .collect();
     if unfiltered.len() > limits.max_unfiltered_rules {

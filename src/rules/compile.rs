@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::condition::Node;
-use super::field::{CATALOGUE, Field, On, Phase, Shape};
+use super::field::{CATALOGUE, Field, On, Phase, Shape, View};
 use super::list::Lists;
 use super::literal::{self, Literals};
 use super::problem::{Located, Place, Problem, Report, Source};
@@ -41,6 +41,7 @@ pub(super) fn rule(
     let mut compiler = Compiler { source, on, lists, limits, report: &mut found };
     compiler.identity(rule);
     compiler.evidence_gate(rule);
+    compiler.engine(rule);
     compiler.references(rule);
     compiler.examples(rule);
     let when = compiler.condition(&rule.when);
@@ -64,6 +65,8 @@ pub(super) fn rule(
         evidence: rule.evidence,
         phase: phase(on, &when),
         group,
+        building_block: rule.building_block,
+        context: rule.context.clone(),
         tests: rule.tests.clone(),
         file: source.name.clone(),
         when,
@@ -96,7 +99,7 @@ fn phase(on: On, when: &Node) -> Phase {
     match on {
         On::Tls => return Phase::Handshake,
         On::Dns => return Phase::Lookup,
-        On::Exchange | On::Message | On::Server => {}
+        On::Exchange | On::Message | On::Server | On::Tool => {}
     }
     let mut phase = Phase::RequestHead;
     when.fields(&mut |field| phase = phase.max(field.spec().phase));
@@ -107,6 +110,20 @@ fn phase(on: On, when: &Node) -> Phase {
 fn is_id(id: &str) -> bool {
     id.strip_prefix("SMCP-")
         .is_some_and(|number| number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `0.2` or `0.2.1`: major, minor, patch.
+fn parse_version(text: &str) -> Option<[u32; 3]> {
+    let mut version = [0; 3];
+    let mut parts = text.trim().split('.');
+    for (index, slot) in version.iter_mut().enumerate() {
+        match parts.next() {
+            Some(part) => *slot = part.parse().ok()?,
+            None if index > 0 => {}
+            None => return None,
+        }
+    }
+    parts.next().is_none().then_some(version)
 }
 
 /// `90s`, `10m`, `1h`, `7d`; not zero, and at most a year.
@@ -173,6 +190,29 @@ impl Compiler<'_> {
             let message = format!("a rule `on: {on}` never matches with better than a hint");
             let problem = self.error(rule.when.place, "names-prove-nothing", message);
             self.push(problem.hint("write `evidence: hint` and `lane: hunt`"));
+        }
+    }
+
+    /// A rule may need a newer program than this one.
+    fn engine(&mut self, rule: &syntax::Rule) {
+        let Some(engine) = &rule.engine else { return };
+        let wanted = engine.value.strip_prefix(">=").and_then(parse_version);
+        match (wanted, parse_version(env!("CARGO_PKG_VERSION"))) {
+            (None, _) => {
+                let message = format!("`{}` is not a least version", engine.value);
+                let problem = self.error(engine.place, "bad-engine", message);
+                self.push(problem.hint("write it as `>=0.2`"));
+            }
+            (Some(wanted), Some(have)) if wanted > have => {
+                let message = format!("the rule needs version {}", engine.value);
+                let problem = self.error(engine.place, "newer-engine", message);
+                let have = env!("CARGO_PKG_VERSION");
+                self.push(
+                    problem
+                        .hint(format!("this is {have}: update the program, or leave the rule out")),
+                );
+            }
+            _ => {}
         }
     }
 
@@ -322,11 +362,11 @@ impl Compiler<'_> {
     /// need.
     fn literals(&mut self, rule: &syntax::Rule, when: &Node) -> (Option<Literals>, Choice) {
         match rule.prefilter.as_ref().map(|prefilter| (&prefilter.value, prefilter.place)) {
-            Some((Prefilter::Any { field, any }, place)) => {
-                (self.given_literals(field, any, place), Choice::Given)
+            Some((Prefilter::Any { field, any, views }, place)) => {
+                (self.given_literals(field, any, views, place), Choice::Given)
             }
             Some((Prefilter::None, place)) => {
-                if let Some(found) = literal::required(when).filter(|_| self.on != On::Server) {
+                if let Some(found) = literal::required(when).filter(|_| self.on.is_frequent()) {
                     let message = "the conditions have literals, so they can be filtered";
                     let problem = self.error(place, "needless-none", message);
                     self.push(problem.hint(format!("remove `prefilter`: {found} will be used")));
@@ -337,7 +377,7 @@ impl Compiler<'_> {
                 Some(found) => (Some(found), Choice::Extracted),
                 None => {
                     // What is wrong with the conditions may be why they have no literal.
-                    if self.on != On::Server && !self.report.has_errors() {
+                    if self.on.is_frequent() && !self.report.has_errors() {
                         self.no_literal(rule);
                     }
                     (None, Choice::Unfiltered)
@@ -360,6 +400,7 @@ impl Compiler<'_> {
         &mut self,
         name: &Located<String>,
         any: &[Located<String>],
+        views: &[Located<String>],
         place: Place,
     ) -> Option<Literals> {
         let field = self.field(name)?;
@@ -378,7 +419,18 @@ impl Compiler<'_> {
             let problem = self.error(text.place, "bad-prefilter", message);
             self.push(problem.hint(format!("at least {} bytes", literal::MIN_BYTES)));
         }
-        Literals::new(&field, any.iter().map(|text| text.value.clone()))
+        let mut fields = vec![field.clone()];
+        for name in views {
+            match View::parse(&name.value).and_then(|view| field.viewed(view)) {
+                Some(viewed) => fields.push(viewed),
+                None => {
+                    let message = format!("`{field}` has no view `{}`", name.value);
+                    let problem = self.error(name.place, "no-views", message);
+                    self.push(problem.hint("the views are: percent, folded, decoded"));
+                }
+            }
+        }
+        Literals::in_fields(&fields, any)
     }
 }
 
@@ -395,6 +447,7 @@ pub(super) fn operators(shape: Shape) -> &'static [&'static str] {
             "in_list",
             "exists",
             "nocase",
+            "views",
         ],
         Shape::Number => &["is", "in", "gt", "gte", "lt", "lte", "exists"],
         Shape::Bool => &["is", "exists"],
@@ -403,7 +456,7 @@ pub(super) fn operators(shape: Shape) -> &'static [&'static str] {
 }
 
 /// Every operator, and what it says of a field.
-pub(super) const OPERATORS: [(&str, &str); 14] = [
+pub(super) const OPERATORS: [(&str, &str); 15] = [
     ("is", "It is this value."),
     ("in", "It is one of these values."),
     ("contains", "This text, or one of these, is somewhere in it."),
@@ -418,6 +471,11 @@ pub(super) const OPERATORS: [(&str, &str); 14] = [
     ("lte", "It is less or equal."),
     ("exists", "There is a value (true), or there is none (false)."),
     ("nocase", "The other operators of this field take ASCII letters in either case."),
+    (
+        "views",
+        "The other operators of this field look at these decoded views of the text too: `percent`, \
+         `folded`, `decoded`.",
+    ),
 ];
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(super) enum Node {
 }
 
 /// A test of a field: holds when one of its values passes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Test {
     /// Whether there is a value at all.
     Exists(bool),
@@ -74,6 +74,33 @@ impl Node {
         }
     }
 
+    /// Gives each test that holds, with the first value that passes it, to `each`: what the match
+    /// rests on. Of alternatives only the first that holds counts.
+    pub(super) fn witness<'n>(
+        &'n self,
+        subject: &Subject<'_>,
+        each: &mut dyn FnMut(&'n Field, &'n Test, Value<'_>),
+    ) {
+        match self {
+            Self::All(nodes) => nodes.iter().for_each(|node| node.witness(subject, each)),
+            Self::Any(nodes) => {
+                if let Some(node) = nodes.iter().find(|node| node.holds(subject)) {
+                    node.witness(subject, each);
+                }
+            }
+            Self::Not(_) => {}
+            Self::Test(field, test) => {
+                field.visit(subject, &mut |value| {
+                    let accepted = test.accepts(value);
+                    if accepted {
+                        each(field, test, value);
+                    }
+                    accepted
+                });
+            }
+        }
+    }
+
     /// The first test that fails, when all of the condition's parts must hold: what kept a rule
     /// from matching.
     pub(super) fn first_failure(&self, subject: &Subject<'_>) -> Option<&Field> {
@@ -92,6 +119,19 @@ impl Node {
 }
 
 impl Test {
+    /// Where in a text that passes the test it does so: bytes from and to. All of it, when the
+    /// test looks at the whole.
+    pub(super) fn span(&self, text: &str) -> std::ops::Range<usize> {
+        let found = match self {
+            Self::Contains { finder, .. } => finder.find(text).map(|found| found.range()),
+            Self::Matches { patterns, .. } => {
+                patterns.iter().find_map(|pattern| pattern.find(text)).map(|found| found.range())
+            }
+            _ => None,
+        };
+        found.unwrap_or(0..text.len())
+    }
+
     fn accepts(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::Exists(wanted), _) => *wanted,

@@ -56,7 +56,7 @@ impl Hosts {
 }
 
 /// Networks: sorted ranges that do not overlap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Nets {
     ranges: Vec<(IpAddr, IpAddr)>,
 }

@@ -18,6 +18,7 @@
 use super::condition::{Node, Test};
 use super::field::{Field, Key, Shape};
 use super::list::{Items, List};
+use super::problem::Located;
 
 /// Texts and where to look for them: one of them occurs in its field whenever a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,15 @@ impl Literals {
     pub(super) fn new(field: &Field, texts: impl IntoIterator<Item = String>) -> Option<Self> {
         let entries: Vec<_> = texts.into_iter().map(|text| (field.clone(), text)).collect();
         if is_searchable(field) { Self::of(entries) } else { None }
+    }
+
+    /// The same literals in any of several fields.
+    pub(super) fn in_fields(fields: &[Field], texts: &[Located<String>]) -> Option<Self> {
+        let of_field = |field: &Field| {
+            let texts = texts.iter().map(|text| (field.clone(), text.value.clone()));
+            texts.collect::<Vec<_>>()
+        };
+        Self::of(fields.iter().flat_map(of_field).collect())
     }
 
     fn of(mut entries: Vec<(Field, String)>) -> Option<Self> {

@@ -19,6 +19,7 @@ pub mod catalog;
 mod check;
 mod compile;
 mod condition;
+mod content;
 mod explain;
 mod field;
 mod list;
@@ -39,15 +40,17 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
+pub use content::Content;
 pub use explain::{explain, table};
 pub(crate) use field::tls_version_name;
 pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{list_schema, schema};
-pub use set::{Choice, Compiled, Group, Match, RuleSet, Scratch};
+pub use set::{Choice, Compiled, Group, Match, Matched, RuleSet, Scratch};
 pub use subject::{
-    Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing, Subject,
+    Copied, Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing,
+    Subject, Tool,
 };
 pub use syntax::{
     Exchange as GivenExchange, Given, GivenAnswer, GivenContact, GivenDns, GivenHello, ListKind,
@@ -175,6 +178,30 @@ pub enum Lane {
     Alert,
     /// Sure enough to refuse traffic inline.
     Enforce,
+}
+
+/// What moves the severity of a match beside the rule: columns of the severity table.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// What the approvals say of the use.
+    Approval,
+    /// From inside to outside, from outside to inside, or within.
+    Direction,
+    /// Whether the server did what it was asked.
+    Outcome,
 }
 
 /// What a finding repeats of its rule.

@@ -84,6 +84,11 @@ fn operand(shape: Shape) -> (Value, &'static str) {
     for (operator, doc) in OPERATORS.iter().filter(|(name, _)| operators_of(shape).contains(name)) {
         let mut value = match *operator {
             "exists" | "nocase" => json!({"type": "boolean"}),
+            "views" => json!({
+                "type": "array",
+                "items": {"enum": ["percent", "folded", "decoded"]},
+                "minItems": 1,
+            }),
             "in" => list.clone(),
             "in_list" => json!({"type": "string", "pattern": "^\\$[a-z][a-z0-9_]*$"}),
             "is" | "gt" | "gte" | "lt" | "lte" => scalar.clone(),
@@ -123,6 +128,11 @@ impl JsonSchema for Prefilter {
                             "items": {"type": "string", "minLength": 3},
                             "minItems": 1,
                             "description": "Literals; letters match in either case.",
+                        },
+                        "views": {
+                            "type": "array",
+                            "items": {"enum": ["percent", "folded", "decoded"]},
+                            "description": "Decoded views to look in besides the text itself.",
                         },
                     },
                     "required": ["field", "any"],

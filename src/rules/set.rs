@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::Node;
-use super::field::{Field, On, Phase};
+use super::field::{Field, On, Phase, Value};
 use super::list::Lists;
 use super::literal::Literals;
 use super::prefilter::{Candidate, Marks, Prefilter};
 use super::subject::Subject;
 use super::syntax::{Taxonomy, Test};
 use super::template::{self, Template};
-use super::{RuleInfo, Severity, Status};
+use super::{Dimension, RuleInfo, Severity, Status};
 use crate::mcp::Evidence;
 
 /// A rule, ready to be evaluated.
@@ -34,6 +34,10 @@ pub struct Compiled {
     pub phase: Phase,
     /// What counts as the same finding again.
     pub group: Group,
+    /// Its matches are no findings: they feed correlations.
+    pub building_block: bool,
+    /// Which columns of the severity table apply.
+    pub context: Vec<Dimension>,
     /// Its examples.
     pub tests: Vec<Test>,
     /// Name of its file.
@@ -67,6 +71,17 @@ pub struct Group {
     pub window: Duration,
 }
 
+/// A text that passed a test of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Matched {
+    /// Name of the field.
+    pub field: String,
+    /// View in which it passed: `raw`, `percent`, `folded`, `decoded`.
+    pub view: &'static str,
+    /// What passed, and a little around it.
+    pub text: String,
+}
+
 /// A rule that holds for a subject. What a finding needs of it is made on demand, so that a
 /// repeat costs no more than [`Match::hash_group`].
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +105,34 @@ impl Match<'_, '_> {
     #[must_use]
     pub fn excerpt(&self) -> Vec<(String, String)> {
         self.values(&self.rule.keep)
+    }
+
+    /// What it rests on: texts of open fields that passed a test, and in which view. At most
+    /// eight. Not masked yet.
+    #[must_use]
+    pub fn matched(&self) -> Vec<Matched> {
+        const MAX_MATCHED: usize = 8;
+        let mut found: Vec<Matched> = Vec::new();
+        self.rule.when.witness(&self.subject, &mut |field, test, value| {
+            let Value::Text(text) = value else { return };
+            if found.len() < MAX_MATCHED && field.spec().values.is_empty() {
+                let matched = Matched {
+                    field: field.spec().name.to_owned(),
+                    view: field.view().as_str(),
+                    text: template::around(text, test.span(text)),
+                };
+                if !found.contains(&matched) {
+                    found.push(matched);
+                }
+            }
+        });
+        found
+    }
+
+    /// The subject.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject<'_> {
+        &self.subject
     }
 
     /// Values that tell findings of the rule apart, by field name.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::content::Content;
 use super::field::On;
 use crate::exchange::{DnsMessage, TlsAnswer, TlsHello};
 use crate::mcp::inventory::Reply;
@@ -20,6 +21,11 @@ pub struct MessageFacts<'a> {
     pub message: &'a Message,
     /// How it was answered, once that is known.
     pub reply: Option<Reply>,
+    /// What it answers, if it is an answer and that was seen.
+    pub asked: Option<&'a Message>,
+    /// A server asks for what the client declared no capability for; `None` when that is not
+    /// known.
+    pub undeclared: Option<bool>,
     /// What header fields and body disagree on: `method`, `name`, `version`.
     pub disagreements: &'a [&'static str],
     /// Only one of two disagreeing overlap copies contains it.
@@ -104,6 +110,51 @@ pub struct LookUp {
     pub standing: Standing,
 }
 
+/// A definition that a server listed (or its instructions), and how it came about: the subject of
+/// rules `on: tool`. For a call, what is remembered of the tool that is called.
+#[derive(Clone, Debug, Default)]
+pub struct Tool {
+    /// `tool`, `prompt`, `resource`, `resource_template` or `instructions`.
+    pub kind: &'static str,
+    /// Name or URI.
+    pub name: String,
+    /// The definition, JSON text.
+    pub json: String,
+    /// `description`.
+    pub description: Option<String>,
+    /// Name, and the names of the arguments.
+    pub identifiers: Vec<String>,
+    /// `annotations.readOnlyHint`.
+    pub read_only: Option<bool>,
+    /// `annotations.destructiveHint`.
+    pub destructive: Option<bool>,
+    /// How it differs from what the server listed before; see `memory::ChangeKind`.
+    pub change: &'static str,
+    /// What of it changed.
+    pub changed_parts: Vec<&'static str>,
+    /// Text that was not in it before.
+    pub added_text: Vec<String>,
+    /// How long the definition before had stood, in seconds.
+    pub stood_seconds: Option<i64>,
+    /// Another client was given a different definition at the same time.
+    pub divergent: bool,
+    /// Keys of other servers that this client uses with an equal or confusable tool.
+    pub shadows: Vec<String>,
+    /// The approval pins the tools, and this list is not what it pins.
+    pub breaks_pin: Option<bool>,
+    /// The client calls it for the first time.
+    pub first_use: Option<bool>,
+}
+
+/// Text or a secret that one server gave and another was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Key of the server that it came from.
+    pub from: String,
+    /// `secret`, `personal` or `text`.
+    pub kind: &'static str,
+}
+
 /// What a rule is evaluated on: borrowed facts, absent ones `None` or empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
@@ -127,6 +178,12 @@ pub struct Subject<'a> {
     pub tls: Option<&'a Encrypted>,
     /// The DNS message.
     pub dns: Option<&'a LookUp>,
+    /// The definition, or the tool that the message calls.
+    pub tool: Option<&'a Tool>,
+    /// What other servers gave that the message hands on.
+    pub copied: &'a [Copied],
+    /// What is made of its texts; without it they cannot be read.
+    pub content: Option<&'a Content>,
 }
 
 impl<'a> Subject<'a> {
@@ -166,6 +223,37 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// A definition that a server listed.
+    #[must_use]
+    pub const fn tool(
+        request: &'a RequestInfo,
+        tool: &'a Tool,
+        content: &'a Content,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            request: Some(request),
+            tool: Some(tool),
+            content: Some(content),
+            ..Self::empty(On::Tool, evidence)
+        }
+    }
+
+    /// The same, with what is made of its texts.
+    #[must_use]
+    pub const fn with_content(mut self, content: &'a Content) -> Self {
+        self.content = Some(content);
+        self
+    }
+
+    /// The same, with the tool that the message calls, and what it hands on.
+    #[must_use]
+    pub const fn with_call(mut self, tool: Option<&'a Tool>, copied: &'a [Copied]) -> Self {
+        self.tool = tool;
+        self.copied = copied;
+        self
+    }
+
     /// One client's use of one server.
     #[must_use]
     pub const fn server(contact: &'a Contact, methods: &'a [String]) -> Self {
@@ -199,6 +287,9 @@ impl<'a> Subject<'a> {
             message: None,
             tls: None,
             dns: None,
+            tool: None,
+            copied: &[],
+            content: None,
         }
     }
 }
@@ -214,6 +305,10 @@ pub struct OwnedMessage {
     pub message: Message,
     /// How it was answered, once that is known.
     pub reply: Option<Reply>,
+    /// What it answers.
+    pub asked: Option<Message>,
+    /// A server asks for what the client declared no capability for.
+    pub undeclared: Option<bool>,
     /// What header fields and body disagree on.
     pub disagreements: Vec<&'static str>,
     /// Only one of two disagreeing overlap copies contains it.
@@ -243,6 +338,12 @@ pub struct OwnedSubject {
     pub tls: Option<Encrypted>,
     /// The DNS message.
     pub dns: Option<LookUp>,
+    /// The definition, or the tool that the message calls.
+    pub tool: Option<Tool>,
+    /// What other servers gave that the message hands on.
+    pub copied: Vec<Copied>,
+    /// What is made of its texts.
+    pub content: Content,
 }
 
 impl OwnedSubject {
@@ -262,11 +363,16 @@ impl OwnedSubject {
                 channel: facts.channel,
                 message: &facts.message,
                 reply: facts.reply,
+                asked: facts.asked.as_ref(),
+                undeclared: facts.undeclared,
                 disagreements: &facts.disagreements,
                 ambiguous: facts.ambiguous,
             }),
             tls: self.tls.as_ref(),
             dns: self.dns.as_ref(),
+            tool: self.tool.as_ref(),
+            copied: &self.copied,
+            content: Some(&self.content),
         }
     }
 }

@@ -124,6 +124,21 @@ fn trim_end(text: &mut String, fixed: usize, what: &[char]) {
     text.truncate(end.max(fixed));
 }
 
+/// What stands around a place in a text: so much that people see what it is.
+pub(super) fn around(text: &str, span: std::ops::Range<usize>) -> String {
+    /// Bytes before and after.
+    const MARGIN: usize = 60;
+    let down = |from: usize| (0..=from).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = down(span.start.saturating_sub(MARGIN));
+    let end = down(span.end.saturating_add(MARGIN).min(text.len()));
+    let mut shown = String::new();
+    if start > 0 {
+        shown.push('…');
+    }
+    push_value(&mut shown, text.get(start..end).unwrap_or_default());
+    shown
+}
+
 /// All values of a field, one text with commas; `None` when there is none.
 pub(super) fn values(field: &Field, subject: &Subject<'_>) -> Option<String> {
     let mut text = String::new();

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::{Compiler, OPERATORS, operators};
 use crate::rules::condition::{Node, Test};
-use crate::rules::field::{Field, Shape};
+use crate::rules::field::{Field, Shape, View};
 use crate::rules::list::{self, List, Nets};
 use crate::rules::problem::{Located, Place};
 use crate::rules::syntax::{Clause, ListKind, Operand, Scalar, Term};
@@ -19,6 +19,18 @@ struct Operation<'a> {
     value: &'a Scalar,
     place: Place,
     nocase: bool,
+}
+
+/// A test of a field, or of one of its views.
+fn viewed(node: Node, views: &[Field]) -> Node {
+    match node {
+        Node::Test(field, test) if !views.is_empty() && !matches!(test, Test::Exists(_)) => {
+            let others = views.iter().map(|view| Node::Test(view.clone(), test.clone()));
+            let raw = Node::Test(field, test.clone());
+            Node::Any(std::iter::once(raw).chain(others).collect())
+        }
+        node => node,
+    }
 }
 
 impl Compiler<'_> {
@@ -87,7 +99,9 @@ impl Compiler<'_> {
                 false
             }
         };
-        let tests: Vec<_> = operators.iter().filter(|(name, _)| name.value != "nocase").collect();
+        let views = self.views(field, operators);
+        let is_test = |name: &str| !matches!(name, "nocase" | "views");
+        let tests: Vec<_> = operators.iter().filter(|(name, _)| is_test(&name.value)).collect();
         if tests.is_empty() {
             let message = format!("`{field}` is not tested for anything");
             let problem = self.error(place, "empty-condition", message);
@@ -96,8 +110,45 @@ impl Compiler<'_> {
         for (name, value) in tests {
             let (place, value) = (value.place, &value.value);
             let operation = Operation { field, name: &name.value, value, place, nocase };
-            nodes.extend(self.test(&operation, name.place));
+            nodes.extend(self.test(&operation, name.place).map(|node| viewed(node, &views)));
         }
+    }
+
+    /// The views that a field is to be looked at in, besides itself.
+    fn views(
+        &mut self,
+        field: &Field,
+        operators: &[(Located<String>, Located<Scalar>)],
+    ) -> Vec<Field> {
+        let Some((key, value)) = operators.iter().find(|(name, _)| name.value == "views") else {
+            return Vec::new();
+        };
+        let Scalar::List(items) = &value.value else {
+            let problem = self.error(value.place, "wrong-value", "`views` takes a list of views");
+            self.push(problem.hint("the views are: percent, folded, decoded"));
+            return Vec::new();
+        };
+        let names = ["percent", "folded", "decoded"];
+        let mut views = Vec::new();
+        for item in items {
+            let view = match &item.value {
+                Scalar::Text(text) if names.contains(&text.as_str()) => View::parse(text),
+                _ => None,
+            };
+            let Some(view) = view else {
+                let problem = self.error(item.place, "unknown-view", "there is no such view");
+                self.push(problem.hint(format!("the views are: {}", names.join(", "))));
+                continue;
+            };
+            let Some(viewed) = field.viewed(view) else {
+                let message = format!("`{field}` has no views");
+                let problem = self.error(key.place, "no-views", message);
+                self.push(problem.hint("texts of arguments, results and definitions have"));
+                break;
+            };
+            views.push(viewed);
+        }
+        views
     }
 
     fn test(&mut self, operation: &Operation<'_>, name_place: Place) -> Option<Node> {

@@ -18,6 +18,8 @@ pub struct Spec {
     pub values: &'static [&'static str],
     /// Its values may hold secrets: rendered only when a rule keeps them.
     pub secret: bool,
+    /// It can be looked at in decoded views too.
+    pub views: bool,
     /// What it is, in a sentence or two.
     pub doc: &'static str,
 }
@@ -42,6 +44,11 @@ impl Spec {
 
     const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    const fn views(mut self) -> Self {
+        self.views = true;
         self
     }
 }
@@ -109,6 +116,47 @@ pub(in crate::rules) enum Key {
     ReplyKind,
     ReplyStatus,
     ReplyErrorCode,
+    ReplyIsError,
+    AskedMethod,
+    AskedName,
+    ArgsText,
+    ArgsKeys,
+    ArgsValue,
+    ArgsNames,
+    ArgsUrlHost,
+    ArgsUrlIp,
+    ArgsUrlScheme,
+    ArgsClimbs,
+    ArgsDigest,
+    ResultText,
+    ErrorText,
+    AskText,
+    AskFields,
+    AskUrlHost,
+    AskUndeclared,
+    SecretKinds,
+    SecretForeign,
+    SecretCertain,
+    PersonalKinds,
+    PersonalCount,
+    CopiedFrom,
+    CopiedKinds,
+    ToolName,
+    ToolKind,
+    ToolText,
+    ToolDescription,
+    ToolIdentifiers,
+    ToolReadOnly,
+    ToolDestructive,
+    ToolHidden,
+    ToolChange,
+    ToolChangedParts,
+    ToolAddedText,
+    ToolStoodSeconds,
+    ToolDivergent,
+    ToolShadows,
+    ToolBreaksPin,
+    ToolFirstUse,
     TlsSni,
     TlsHost,
     TlsHostFrom,
@@ -153,11 +201,13 @@ pub(in crate::rules) enum Key {
 const HTTP: &[On] = &[On::Exchange, On::Message];
 const EXCHANGE: &[On] = &[On::Exchange];
 const MESSAGE: &[On] = &[On::Message];
-const INVENTORY: &[On] = &[On::Exchange, On::Message, On::Server];
-const FLOWS: &[On] = &[On::Exchange, On::Message, On::Server, On::Tls];
+const INVENTORY: &[On] = &[On::Exchange, On::Message, On::Server, On::Tool];
+const FLOWS: &[On] = &[On::Exchange, On::Message, On::Server, On::Tls, On::Tool];
 const ANY: &[On] = &On::ALL;
 const TLS: &[On] = &[On::Tls];
 const DNS: &[On] = &[On::Dns];
+const TOOL: &[On] = &[On::Tool];
+const TOOL_AND_CALL: &[On] = &[On::Tool, On::Message];
 
 const fn row(
     key: Key,
@@ -167,7 +217,7 @@ const fn row(
     on: &'static [On],
     doc: &'static str,
 ) -> Spec {
-    Spec { key, name, shape, phase, on, values: &[], secret: false, doc }
+    Spec { key, name, shape, phase, on, values: &[], secret: false, views: false, doc }
 }
 
 /// A row known with the request head.
@@ -188,6 +238,11 @@ const fn message(key: Key, name: &'static str, shape: Shape, doc: &'static str) 
 /// A row that only answers can fill.
 const fn answer(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
     row(key, name, shape, Phase::Response, MESSAGE, doc)
+}
+
+/// A row of a definition.
+const fn definition(key: Key, name: &'static str, shape: Shape, doc: &'static str) -> Spec {
+    row(key, name, shape, Phase::Response, TOOL, doc)
 }
 
 /// A row of a handshake in TLS or QUIC.
@@ -219,6 +274,15 @@ impl Spec {
 
 /// Names of TLS versions.
 const VERSIONS: &[&str] = &["1.3", "1.2", "1.1", "1.0", "ssl3", "other"];
+
+/// Kinds of hidden text.
+const HIDDEN: &[&str] = &["tags", "variation-selectors", "zero-width", "bidi", "ansi", "control"];
+
+/// Kinds of change of a definition.
+const CHANGES: &[&str] = &[
+    "first", "same", "added", "removed", "returned", "upgrade", "wording", "shape", "meaning",
+    "unknown",
+];
 
 /// Every field that a rule can read.
 #[rustfmt::skip]
@@ -283,6 +347,47 @@ pub static CATALOGUE: &[Spec] = &[
     answer(Key::ReplyKind, "reply.kind", Shape::Text, "Kind of the message that answered this request.").values(&["result", "error"]),
     answer(Key::ReplyStatus, "reply.status", Shape::Number, "HTTP status of the answer to this request."),
     answer(Key::ReplyErrorCode, "reply.error_code", Shape::Number, "`error.code` of the message that answered this request."),
+    answer(Key::ReplyIsError, "reply.is_error", Shape::Bool, "The result that answered this call says `isError`: the tool failed or refused."),
+    answer(Key::AskedMethod, "asked.method", Shape::Text, "`method` of the request that this result or error answers."),
+    answer(Key::AskedName, "asked.name", Shape::Text, "`params.name` of the request that this result or error answers: the tool called."),
+    message(Key::ArgsText, "args.text", Shape::Texts, "Every string in `params.arguments`, and `params.uri`; decoded, bounded. May hold secrets: shown only by rules that keep it.").secret().views(),
+    message(Key::ArgsKeys, "args.keys", Shape::Texts, "Every key in `params.arguments`, at any depth."),
+    message(Key::ArgsValue, "args.value.<name>", Shape::Texts, "Strings in `params.arguments` under one key, at any depth (name in lower case, compared without case). May hold secrets.").secret().views(),
+    message(Key::ArgsNames, "args.names", Shape::Texts, "Last segments of the paths among the strings of `params.arguments`, and of `params.uri`: file names."),
+    message(Key::ArgsUrlHost, "args.url_host", Shape::Texts, "Hosts of the URLs in `params.arguments` and `params.uri`, lower case."),
+    message(Key::ArgsUrlIp, "args.url_ip", Shape::Ip, "Addresses that those hosts stand for in any notation: decimal, octal, hexadecimal, IPv6 with IPv4 inside, names that encode an address; a test holds when it holds for at least one."),
+    message(Key::ArgsUrlScheme, "args.url_scheme", Shape::Texts, "Schemes of the URLs in `params.arguments` and `params.uri`, lower case."),
+    message(Key::ArgsClimbs, "args.climbs", Shape::Bool, "A path among the strings of `params.arguments`, or `params.uri`, leaves the folder that it starts in by `..`, percent-encoded or not."),
+    message(Key::ArgsDigest, "args.digest", Shape::Text, "SHA-256 of `params.arguments` in canonical form (RFC 8785): equal for equal arguments."),
+    message(Key::ResultText, "result.text", Shape::Texts, "Every string in the content of a result: `content`, `structuredContent`, `contents`, `messages`; images left out. May hold secrets: shown only by rules that keep it.").secret().views(),
+    message(Key::ErrorText, "error.text", Shape::Texts, "Every string in `error.message` and `error.data`.").secret().views(),
+    message(Key::AskText, "ask.text", Shape::Texts, "Every string in what a server asks a client for: sampling, elicitation, `inputRequests`.").secret().views(),
+    message(Key::AskFields, "ask.fields", Shape::Texts, "Names of the fields that an elicitation asks for."),
+    message(Key::AskUrlHost, "ask.url_host", Shape::Texts, "Hosts of the URLs in what a server asks a client for."),
+    message(Key::AskUndeclared, "ask.undeclared", Shape::Bool, "The server asks for something (sampling, elicitation, roots) that the client did not declare a capability for; absent when the client's capabilities were not seen."),
+    message(Key::SecretKinds, "secret.kinds", Shape::Texts, "Kinds of secrets in the arguments, result, error or question: `aws-access-key`, `private-key` and so on."),
+    message(Key::SecretForeign, "secret.foreign", Shape::Texts, "The same without those whose issuer is the server's own host: a provider's key sent to the provider is no leak."),
+    message(Key::SecretCertain, "secret.certain", Shape::Bool, "At least one of them is certain: a checksum or a structure was verified, or the shape names its issuer."),
+    message(Key::PersonalKinds, "pii.kinds", Shape::Texts, "Kinds of personal data in the arguments, result, error or question: `card`, `iban`, `us-ssn` and so on."),
+    message(Key::PersonalCount, "pii.count", Shape::Number, "How many different ones."),
+    message(Key::CopiedFrom, "copied.from", Shape::Texts, "Keys of other servers that gave this client, within half an hour, what the arguments now hold."),
+    message(Key::CopiedKinds, "copied.kinds", Shape::Texts, "What was handed on.").values(&["secret", "personal", "text"]),
+    definition(Key::ToolName, "tool.name", Shape::Text, "Name of the tool or prompt, URI of the resource."),
+    definition(Key::ToolKind, "tool.kind", Shape::Text, "What is defined; `instructions` are those of the server.").values(&["tool", "prompt", "resource", "resource_template", "instructions"]),
+    definition(Key::ToolText, "tool.text", Shape::Texts, "Every string of the definition: description, titles, defaults, examples, enumerations, names of arguments.").views(),
+    definition(Key::ToolDescription, "tool.description", Shape::Text, "`description` of the definition."),
+    definition(Key::ToolIdentifiers, "tool.identifiers", Shape::Texts, "Name of the definition, and names of its arguments."),
+    row(Key::ToolReadOnly, "tool.read_only", Shape::Bool, Phase::Server, TOOL_AND_CALL, "`readOnlyHint` of the definition, or of the tool that the message calls, when it is given."),
+    row(Key::ToolDestructive, "tool.destructive", Shape::Bool, Phase::Server, TOOL_AND_CALL, "`destructiveHint` of the definition, or of the tool that the message calls, when it is given."),
+    definition(Key::ToolHidden, "tool.hidden", Shape::Texts, "Kinds of text in the definition that people do not see.").values(HIDDEN),
+    definition(Key::ToolChange, "tool.change", Shape::Text, "How it differs from what the server listed before, in this run or an earlier one with the same state directory.").values(CHANGES),
+    definition(Key::ToolChangedParts, "tool.changed_parts", Shape::Texts, "Which parts of it changed.").values(&["description", "title", "schema", "output_schema", "annotations", "read_only", "destructive", "required", "other"]),
+    definition(Key::ToolAddedText, "tool.added_text", Shape::Texts, "Strings that were not in the definition before.").views(),
+    definition(Key::ToolStoodSeconds, "tool.stood_seconds", Shape::Number, "How long the definition before had stood, in seconds."),
+    definition(Key::ToolDivergent, "tool.divergent", Shape::Bool, "Another client was given a different definition within ten minutes, with the same credential or none."),
+    definition(Key::ToolShadows, "tool.shadows", Shape::Texts, "Keys of other servers that this client got an equal or confusable tool name from within the hour."),
+    definition(Key::ToolBreaksPin, "tool.breaks_pin", Shape::Bool, "The approval pins the tools of the server, and they are not what it pins."),
+    row(Key::ToolFirstUse, "tool.first_use", Shape::Bool, Phase::Server, MESSAGE, "The client calls this tool of the server for the first time in this run."),
     handshake(Key::TlsSni, "tls.sni", Shape::Text, "Host name that the ClientHello names in the clear (SNI), lower case. With `tls.ech` it may be that of a front."),
     handshake(Key::TlsHost, "tls.host", Shape::Text, "Host of the flow: the SNI, else the host of the `CONNECT` tunnel, else a name that DNS gave for the address."),
     handshake(Key::TlsHostFrom, "tls.host_from", Shape::Text, "Where `tls.host` comes from.").values(&["sni", "tunnel", "dns"]),

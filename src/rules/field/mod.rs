@@ -6,6 +6,7 @@
 mod catalogue;
 mod names;
 mod read;
+mod texts;
 
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub use catalogue::{CATALOGUE, Spec};
 pub(crate) use names::tls_version_name;
 pub use read::Value;
 pub(super) use read::evidence_name;
+
+pub(super) use crate::inspect::view::View;
 
 /// What a rule is evaluated on.
 #[derive(
@@ -43,11 +46,15 @@ pub enum On {
     Tls,
     /// One DNS message: a hint at most.
     Dns,
+    /// One definition of a tool, prompt or resource (or the instructions) that a server gives,
+    /// when it is new or has changed.
+    Tool,
 }
 
 impl On {
     /// Every subject, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [Self::Exchange, Self::Message, Self::Server, Self::Tls, Self::Dns];
+    pub const ALL: [Self; 6] =
+        [Self::Exchange, Self::Message, Self::Server, Self::Tls, Self::Dns, Self::Tool];
 
     /// The name that rules use.
     #[must_use]
@@ -58,7 +65,15 @@ impl On {
             Self::Server => "server",
             Self::Tls => "tls",
             Self::Dns => "dns",
+            Self::Tool => "tool",
         }
+    }
+
+    /// Whether there are so many that rules on them need literals to be looked for first. Servers
+    /// and definitions are asked about when something of them is new.
+    #[must_use]
+    pub const fn is_frequent(self) -> bool {
+        !matches!(self, Self::Server | Self::Tool)
     }
 
     /// Whether it shows names only, which never prove that MCP is spoken.
@@ -133,6 +148,7 @@ impl fmt::Display for Shape {
 pub struct Field {
     spec: &'static Spec,
     header: Option<Header>,
+    view: View,
 }
 
 /// Which header fields a [`Field`] reads, name in lower case.
@@ -148,8 +164,12 @@ impl Field {
     /// Finds a field by the name that rules use.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
+        if let Some((name, view)) = name.split_once('@') {
+            let view = View::parse(view).filter(|view| *view != View::Raw)?;
+            return Self::parse(name)?.viewed(view);
+        }
         if let Some(spec) = CATALOGUE.iter().find(|spec| spec.name == name && !spec.is_family()) {
-            return Some(Self { spec, header: None });
+            return Some(Self { spec, header: None, view: View::Raw });
         }
         let (spec, rest) = CATALOGUE
             .iter()
@@ -157,13 +177,27 @@ impl Field {
             .find_map(|spec| Some((spec, name.strip_prefix(spec.stem())?)))?;
         let (token, prefix) = rest.strip_suffix('*').map_or((rest, false), |stem| (stem, true));
         let name_ok = !token.is_empty() && token.bytes().all(is_lower_token_byte);
-        name_ok.then(|| Self { spec, header: Some(Header { name: token.into(), prefix }) })
+        name_ok.then(|| Self {
+            spec,
+            header: Some(Header { name: token.into(), prefix }),
+            view: View::Raw,
+        })
     }
 
     /// The field of a key that is not a family.
     pub(super) fn of(key: Key) -> Option<Self> {
         let spec = CATALOGUE.iter().find(|spec| spec.key == key && !spec.is_family())?;
-        Some(Self { spec, header: None })
+        Some(Self { spec, header: None, view: View::Raw })
+    }
+
+    /// The same field as a view shows it; `None` when it has no views.
+    pub(super) fn viewed(&self, view: View) -> Option<Self> {
+        self.spec.views.then(|| Self { view, ..self.clone() })
+    }
+
+    /// The view.
+    pub(super) const fn view(&self) -> View {
+        self.view
     }
 
     /// Its row of the catalogue.
@@ -180,8 +214,8 @@ impl Field {
         self.header.as_ref()
     }
 
-    fn identity(&self) -> (Key, Option<&Header>) {
-        (self.spec.key, self.header.as_ref())
+    fn identity(&self) -> (Key, Option<&Header>, View) {
+        (self.spec.key, self.header.as_ref(), self.view)
     }
 }
 
@@ -213,11 +247,15 @@ impl Ord for Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.header {
-            None => f.write_str(self.spec.name),
+            None => f.write_str(self.spec.name)?,
             Some(header) => {
                 let star = if header.prefix { "*" } else { "" };
-                write!(f, "{}{}{star}", self.spec.stem(), header.name)
+                write!(f, "{}{}{star}", self.spec.stem(), header.name)?;
             }
+        }
+        match self.view {
+            View::Raw => Ok(()),
+            view => write!(f, "@{}", view.as_str()),
         }
     }
 }

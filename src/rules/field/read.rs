@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::names::{handshake, look_up, named};
+use super::texts::{of_message, of_tool};
 use super::{Field, Header, Key};
 use crate::exchange::{Version, Visibility};
 use crate::mcp::Evidence;
@@ -54,6 +55,8 @@ impl Field {
             key if key <= Key::ReplyErrorCode => {
                 subject.message.is_some_and(|facts| message(key, &facts, each))
             }
+            key if key <= Key::CopiedKinds => of_message(self, subject, each),
+            key if key <= Key::ToolFirstUse => of_tool(self, subject, each),
             key if key <= Key::TlsCertificateNames => {
                 subject.tls.is_some_and(|tls| handshake(key, tls, each))
             }

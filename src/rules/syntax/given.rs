@@ -51,7 +51,36 @@ pub struct Exchange {
     /// Only one of two disagreeing overlap copies holds the request.
     #[serde(default)]
     pub ambiguous: bool,
-    /// The request; without one, only the contact is evaluated.
+    /// Time since the exchange before, as `30s` or `25h`; a second when absent.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// In place of a request: a call of the tool with this name.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// Arguments of the call.
+    #[serde(default)]
+    pub args: Option<serde_json::Value>,
+    /// What the call gives: text, or the whole result; an empty one when absent.
+    #[serde(default)]
+    pub result: Option<serde_json::Value>,
+    /// The call is answered with an error.
+    #[serde(default)]
+    pub refused: bool,
+    /// In place of a request: a list of tools is asked for and is this one definition.
+    #[serde(default)]
+    pub tool: Option<serde_json::Value>,
+    /// The same with several definitions.
+    #[serde(default)]
+    pub tools: Option<Vec<serde_json::Value>>,
+    /// In place of a request: the resource with this URI is read.
+    #[serde(default)]
+    pub read: Option<String>,
+    /// In place of a request: what the server asks the client for in the stream that answers a
+    /// call, `method` and `params`.
+    #[serde(default)]
+    pub ask: Option<serde_json::Value>,
+    /// The request; without one, only the contact is evaluated. Beside a short form, its target
+    /// and header fields.
     #[serde(default)]
     pub request: Option<Request>,
     /// The response.
@@ -156,6 +185,82 @@ impl Exchange {
     #[must_use]
     pub fn server(&self) -> Option<Endpoint> {
         endpoint(self.server.as_ref(), Endpoint::new(Ipv4Addr::new(10, 77, 0, 20).into(), 8_000))
+    }
+}
+
+impl Exchange {
+    /// With what the short forms stand for.
+    #[must_use]
+    pub fn expanded(&self) -> Self {
+        use serde_json::{Value, json};
+        let tools = self.tools.clone().or_else(|| self.tool.clone().map(|tool| vec![tool]));
+        let (method, params, result) = match (&self.call, tools, &self.read, &self.ask) {
+            (Some(name), ..) => {
+                let arguments = self.args.clone().unwrap_or_else(|| json!({}));
+                (
+                    "tools/call",
+                    json!({"name": name, "arguments": arguments}),
+                    json!({"content": []}),
+                )
+            }
+            (_, Some(tools), ..) => ("tools/list", json!({}), json!({"tools": tools})),
+            (_, _, Some(uri), _) => {
+                ("resources/read", json!({"uri": uri}), json!({"contents": []}))
+            }
+            (.., Some(_)) => ("tools/call", json!({"name": "run", "arguments": {}}), Value::Null),
+            _ => return self.clone(),
+        };
+        let result = match &self.result {
+            Some(Value::String(text)) => json!({"content": [{"type": "text", "text": text}]}),
+            Some(given) => given.clone(),
+            None => result,
+        };
+        let message = |rest: Value| {
+            let mut message = json!({"jsonrpc": "2.0", "id": 1});
+            if let (Some(message), Value::Object(rest)) = (message.as_object_mut(), rest) {
+                message.extend(rest);
+            }
+            message
+        };
+        let mut headers = self.request.as_ref().map(|r| r.headers.clone()).unwrap_or_default();
+        let mut body = match self.refused {
+            true => message(json!({"error": {"code": -32602, "message": "refused"}})),
+            false => message(json!({"result": result})),
+        };
+        let mut answer = BTreeMap::new();
+        if let Some(Value::Object(asked)) = &self.ask {
+            let mut asked = asked.clone();
+            asked.insert("jsonrpc".into(), "2.0".into());
+            asked.insert("id".into(), 7.into());
+            answer.insert("content-type".to_owned(), "text/event-stream".to_owned());
+            headers.insert("accept".into(), "application/json, text/event-stream".into());
+            body = format!("event: message\ndata: {}\n\n", Value::Object(asked)).into();
+        }
+        let request = Request {
+            method: post(),
+            target: self.request.as_ref().map_or_else(mcp_path, |request| request.target.clone()),
+            headers,
+            body: Some(message(json!({"method": method, "params": params}))),
+        };
+        let response = self.response.clone();
+        let response =
+            response.unwrap_or(Response { status: 200, headers: answer, body: Some(body) });
+        Self { request: Some(request), response: Some(response), ..self.clone() }
+    }
+
+    /// Seconds since the exchange before; `None` when `after` cannot be read.
+    #[must_use]
+    pub fn seconds_after(&self) -> Option<u64> {
+        let Some(text) = &self.after else { return Some(1) };
+        let unit = text.chars().next_back()?;
+        let factor = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(factor).filter(|s| *s < 1 << 32)
     }
 }
 

@@ -12,7 +12,7 @@ pub use handshake::{Answer as GivenAnswer, Dns as GivenDns, Hello as GivenHello}
 
 use super::field::On;
 use super::problem::{Located, Problem, Source};
-use super::{Lane, Limits, Severity, Status};
+use super::{Dimension, Lane, Limits, Severity, Status};
 use crate::mcp::Evidence;
 
 /// The value of `schema:` in a rule file.
@@ -55,6 +55,15 @@ pub struct Rule {
     /// Where to read more: URLs.
     #[serde(default)]
     pub refs: Vec<Located<String>>,
+    /// Least version of the program that can read the rule: `>=0.2`.
+    #[serde(default)]
+    pub engine: Option<Located<String>>,
+    /// Its matches are no findings: they feed correlations.
+    #[serde(default)]
+    pub building_block: bool,
+    /// Which columns of the severity table move the severity; none when absent.
+    #[serde(default)]
+    pub context: Vec<Dimension>,
     /// What it is evaluated on.
     pub on: On,
     /// Least evidence that the server speaks MCP.
@@ -116,6 +125,8 @@ pub enum Prefilter {
         field: Located<String>,
         /// Literals; letters match in either case.
         any: Vec<Located<String>>,
+        /// Decoded views to look in besides the text itself.
+        views: Vec<Located<String>>,
     },
 }
 
@@ -126,6 +137,8 @@ impl<'de> Deserialize<'de> for Prefilter {
         struct Any {
             field: Located<String>,
             any: Vec<Located<String>>,
+            #[serde(default)]
+            views: Vec<Located<String>>,
         }
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
@@ -146,9 +159,9 @@ impl<'de> Deserialize<'de> for Prefilter {
                 self,
                 map: A,
             ) -> Result<Self::Value, A::Error> {
-                let Any { field, any } =
+                let Any { field, any, views } =
                     Any::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(Prefilter::Any { field, any })
+                Ok(Prefilter::Any { field, any, views })
             }
         }
         deserializer.deserialize_any(Visitor)
