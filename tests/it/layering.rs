@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::run::root;
 
 /// Layers in the order of the data; modules of one line may use each other.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["time", "net", "anomaly"],
     &["capture"],
     &["decode"],
