@@ -75,7 +75,10 @@ pub struct Outcome {
     pub flows: u64,
     pub messages: u64,
     exchanges: u64,
+    /// Keys and verdicts.
     servers: Vec<(String, String)>,
+    /// Addresses of these servers.
+    pub endpoints: Vec<String>,
     pub findings: Vec<Found>,
 }
 
@@ -236,6 +239,7 @@ fn outcome(input: &Input, run: &Run) -> Outcome {
     let stats = of("stats").next().unwrap_or_else(|| panic!("{}: no stats", input.name));
     let number = |value: &Value| value.as_u64().unwrap();
     let server = |event: &Value| (text(&event["server"]["key"]), text(&event["verdict"]));
+    let mcp = || of("server").filter(|event| event["mcp"] == true);
     Outcome {
         name: input.name.clone(),
         group: input.group,
@@ -243,7 +247,11 @@ fn outcome(input: &Input, run: &Run) -> Outcome {
         flows: number(&stats["coverage"]["flows"]),
         messages: number(&stats["counters"]["mcp.messages"]),
         exchanges: number(&stats["counters"]["app.exchanges"]),
-        servers: of("server").filter(|event| event["mcp"] == true).map(server).collect(),
+        servers: mcp().map(server).collect(),
+        endpoints: mcp()
+            .flat_map(|event| event["server"]["endpoints"].as_array().unwrap())
+            .map(text)
+            .collect(),
         findings: of("finding").map(found).collect(),
     }
 }

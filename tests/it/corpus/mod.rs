@@ -7,7 +7,9 @@
 //! - `planted` looks for secrets in outputs, `evasion` disguises payloads, `day` is an office with
 //!   500 clients.
 
+mod cloudflare;
 mod documents;
+mod figure;
 mod gate;
 mod generated;
 mod honest;
