@@ -216,9 +216,21 @@ fn text() -> String {
         if is_other { &mut other } else { &mut mcp }.add(&count);
         groups.entry((is_other, name)).or_default().add(&count);
     }
+    for (name, group, bytes, parts) in made_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let network = |n: usize| SocketAddr::from(([10, 62, 0, n as u8], 443));
+        let is_other = group != Group::Honest;
+        let servers = if is_other { 0 } else { parts.len() };
+        let count = look(&patterns, &path, name, &(1..=servers).map(network).collect());
+        let title = format!("{}, {} servers", group.title(), parts.len());
+        if is_other { &mut other } else { &mut mcp }.add(&count);
+        groups.entry((is_other, title)).or_default().add(&count);
+    }
     let mut text =
-        "| MCP | files | servers | found by the ten | found by shadowtap | `POST`s hit by \
-                    the ten |\n|---|---|---|---|---|---|\n"
+        "| MCP | files | servers | found by the ten | found by shadowtap | `POST`s that \
+                    the ten hit |\n|---|---|---|---|---|---|\n"
             .to_owned();
     let row = |name: &str, c: &Count| {
         let (servers, ten, us) = (c.servers, c.by_ten, c.by_us);

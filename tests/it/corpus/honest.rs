@@ -2,9 +2,7 @@
 //! a careless rule.
 
 use super::kit::mcp::{Agent, Era, Keys, Service, Session, tool};
-use super::kit::{
-    Capture, Connection, HOUR, MINUTE, Random, SECOND, base64, base64_url, http, quoted,
-};
+use super::kit::{Connection, HOUR, MINUTE, Random, SECOND, base64, base64_url, http, quoted};
 
 /// One story between clients and one server.
 #[derive(Debug)]
@@ -17,16 +15,6 @@ impl Story {
     fn of(name: &'static str, sessions: Vec<Session<'_>>) -> Self {
         Self { name, connections: sessions.into_iter().map(Session::finish).collect() }
     }
-}
-
-/// The capture of a story, with its keys.
-pub fn capture(story: &Story) -> Vec<u8> {
-    let mut capture = Capture::default();
-    for (connection, keylog) in &story.connections {
-        capture.add(connection);
-        capture.keys(keylog);
-    }
-    capture.bytes()
 }
 
 /// A token of an identity provider, made for this audience.
@@ -43,7 +31,7 @@ pub fn token(seed: u64, audience: &str) -> String {
 /// A client with a token for the server.
 fn agent(last: u8, era: Era, keys: Keys, service: &Service) -> Agent {
     let mut agent = Agent::new([10, 62, 1, last], era, keys);
-    agent.token = Some(token(u64::from(last), &service.key()));
+    agent.token = Some(token(u64::from(last), &service.url()));
     agent
 }
 
@@ -139,7 +127,7 @@ fn scripts_and_emoji() -> Story {
         tool("react", "Adds a reaction: 👩‍💻 👨‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇩🇪 ❤️.", TEXT),
         tool(
             "wörterbuch_suche",
-            "Sucht im Wörter­buch. Größe, naïve, coöperate, Ελληνικά, Кириллица, 日本語、中文。",
+            "Sucht im Wörter\u{ad}buch. Größe, naïve, coöperate, Ελληνικά, Кириллица, 日本語、中文。",
             TEXT,
         ),
         tool("persian_dates", "تاریخ‌های شمسی را می‌خواند", TEXT),

@@ -124,12 +124,17 @@ impl Service {
         self
     }
 
-    /// What it is known by.
+    /// Its URL, as clients and tokens name it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.host, self.path)
+    }
+
+    /// What the program knows it by: the URL with its port.
     pub fn key(&self) -> String {
-        let (scheme, port) = if self.tls { ("https", 443) } else { ("http", 80) };
-        let has_port = self.host.contains(':') || self.address.port() == port;
-        let port = if has_port { String::new() } else { format!(":{}", self.address.port()) };
-        format!("{scheme}://{}{port}{}", self.host, self.path)
+        let (url, has_port) = (self.url(), self.host.contains(':'));
+        let port = format!("{}:{}", self.host, self.address.port());
+        if has_port { url } else { url.replacen(&self.host, &port, 1) }
     }
 }
 

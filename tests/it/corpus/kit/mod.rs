@@ -51,13 +51,12 @@ pub struct Connection {
     pub start: i64,
     turns: Vec<Turn>,
     pause: i64,
-    stays_open: bool,
 }
 
 impl Connection {
     /// A connection that opens so many microseconds after the start of the capture.
     pub fn new(client: SocketAddrV4, server: SocketAddrV4, start: i64) -> Self {
-        Self { client, server, start, turns: Vec::new(), pause: MILLI, stays_open: false }
+        Self { client, server, start, turns: Vec::new(), pause: MILLI }
     }
 
     /// Between addresses of a later choice.
@@ -94,24 +93,14 @@ impl Connection {
         self
     }
 
-    /// It is not closed within the capture.
-    pub fn stay_open(&mut self) {
-        self.stays_open = true;
-    }
-
-    /// When the last turn begins, in microseconds from the start of the capture.
-    pub fn now(&self) -> i64 {
-        self.start + self.turns.iter().map(|turn| turn.pause).sum::<i64>() + self.pause
-    }
-
     /// The turns, rewritten one by one; `first` comes before them.
     fn rewritten(
         &self,
         first: Vec<(Side, Vec<u8>)>,
         mut rewrite: impl FnMut(Side, &[u8]) -> Vec<u8>,
     ) -> Self {
-        let Self { client, server, start, stays_open, .. } = *self;
-        let mut other = Self { stays_open, ..Self::new(client, server, start) };
+        let Self { client, server, start, .. } = *self;
+        let mut other = Self::new(client, server, start);
         for (side, bytes) in first {
             other.say(side, bytes);
         }
@@ -156,11 +145,9 @@ impl Capture {
             let other = if turn.side == Side::Client { Side::Server } else { Side::Client };
             flow.segment(self, other, ACK, &[]);
         }
-        if !connection.stays_open {
-            flow.segment(self, Side::Client, FIN | ACK, &[]);
-            flow.segment(self, Side::Server, FIN | ACK, &[]);
-            flow.segment(self, Side::Client, ACK, &[]);
-        }
+        flow.segment(self, Side::Client, FIN | ACK, &[]);
+        flow.segment(self, Side::Server, FIN | ACK, &[]);
+        flow.segment(self, Side::Client, ACK, &[]);
     }
 
     pub fn datagram(&mut self, at: i64, from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) {
