@@ -8,10 +8,13 @@
 //!   500 clients.
 
 mod cloudflare;
+mod day;
 mod documents;
+mod evasion;
 mod figure;
 mod gate;
 mod generated;
 mod honest;
 mod kit;
 mod lookalikes;
+mod planted;
