@@ -16,6 +16,7 @@
 
 mod captures;
 mod cli;
+mod corpus;
 mod deploy;
 mod layering;
 mod live;
