@@ -36,8 +36,10 @@ pub fn is_near(one: &str, other: &str) -> bool {
     if is_sibling(&ones, &others) {
         return false;
     }
-    if skeleton(one) == skeleton(other) {
-        return !ones.is_empty();
+    let drawn = skeleton(one);
+    if drawn == skeleton(other) {
+        // Nothing but separators and invisible characters is no name.
+        return !drawn.is_empty();
     }
     let differ = ones.iter().zip(&others).filter(|(one, other)| one != other);
     match differ.collect::<Vec<_>>().as_slice() {
@@ -195,6 +197,7 @@ mod tests {
             ("github", "gitlab"),
             ("", "a"),
             ("-", "_"),
+            ("", "\u{180b}"),
         ] {
             assert!(!is_near(one, other) && !is_near(other, one), "{one} {other}");
         }

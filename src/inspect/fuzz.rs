@@ -4,7 +4,8 @@ use super::view::View;
 use super::{address, confusable, fingerprint, hidden, path, strings, view};
 
 /// Reads `data` as text in every way there is.
-pub(in crate::inspect) fn fuzz(data: &[u8]) {
+#[cfg_attr(not(fuzzing), allow(unreachable_pub, reason = "only the fuzz target calls it"))]
+pub fn fuzz(data: &[u8]) {
     let text = &*String::from_utf8_lossy(data);
     for one in View::ALL {
         let Some(seen) = view::view(text, one) else { continue };

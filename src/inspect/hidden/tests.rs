@@ -5,7 +5,7 @@ use super::*;
 fn all(text: &str) -> Vec<(HiddenKind, Range<usize>, usize, Option<String>)> {
     let mut found = Vec::new();
     hidden(text, &mut |hidden| {
-        assert_eq!(hidden.text, &text[hidden.range.clone()]);
+        assert_eq!(Some(hidden.text), text.get(hidden.range.clone()));
         found.push((hidden.kind, hidden.range, hidden.count, hidden.decoded));
     });
     found

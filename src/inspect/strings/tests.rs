@@ -124,7 +124,7 @@ fn long_keys_are_cut_in_the_path_only() {
     let key = "k".repeat(1000);
     let found = leaves(&format!(r#"{{"{key}":"v"}}"#));
     assert_eq!(found[0].1, key);
-    assert_eq!(found[1].0, key[..MAX_SEGMENT_BYTES]);
+    assert_eq!(found[1].0, "k".repeat(MAX_SEGMENT_BYTES));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn collected_strings_keep_their_order() {
 pub(super) fn check_cuts(json: &str) {
     let whole = leaves(json);
     for end in (0..json.len()).filter(|end| json.is_char_boundary(*end)) {
-        let cut = leaves(&json[..end]);
+        let cut = leaves(json.get(..end).unwrap());
         assert!(cut.len() <= whole.len(), "{json} cut at {end}");
         let Some((last, before)) = cut.split_last() else { continue };
         assert_eq!(before, &whole[..before.len()], "{json} cut at {end}");

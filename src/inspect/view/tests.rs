@@ -141,7 +141,7 @@ fn decoded_reads_wrapped_lines_as_one() {
 fn only_the_head_of_a_long_text_is_seen() {
     let long = format!("{}\u{e4}%41", "x".repeat(MAX_VIEW_BYTES - 1));
     for one in View::ALL {
-        assert_eq!(seen(&long[..MAX_VIEW_BYTES - 1], one), None);
+        assert_eq!(seen(&"x".repeat(MAX_VIEW_BYTES - 1), one), None);
     }
     assert_eq!(seen(&long, View::Percent), None);
     let long = format!("%41{}", "x".repeat(MAX_VIEW_BYTES));
