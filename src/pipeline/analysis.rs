@@ -8,6 +8,7 @@ use super::contacts::{Contacts, with_subject};
 use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
 use super::place::{Place, TCP, UDP, draft, hit};
+use super::sample::Sample;
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
 use crate::flow::At;
@@ -77,6 +78,8 @@ pub struct Analysis<'p> {
     admitted: Vec<Admitted>,
     /// Servers whose addresses were looked up in what DNS gave.
     named: HashSet<ServerId>,
+    /// Keeps some of the subjects, when somebody wants to measure rules on them.
+    pub(super) sample: Option<Sample>,
 }
 
 impl<'p> Analysis<'p> {
@@ -98,6 +101,7 @@ impl<'p> Analysis<'p> {
             legs: Legs::default(),
             admitted: Vec::new(),
             named: HashSet::new(),
+            sample: None,
         }
     }
 
@@ -143,6 +147,7 @@ impl<'p> Analysis<'p> {
             legs,
             admitted: Vec::new(),
             named,
+            sample: None,
         }
     }
 
@@ -251,7 +256,10 @@ impl<'p> Analysis<'p> {
     }
 
     fn evaluate(&mut self, subject: &Subject<'_>, place: &Place<'_>) {
-        let Self { policy, findings, scratch, .. } = self;
+        let Self { policy, findings, scratch, sample, .. } = self;
+        if let Some(sample) = sample {
+            sample.offer(subject);
+        }
         policy.rules.evaluate(subject, scratch, |found| {
             if !findings.repeat(&hit(&found, place)) {
                 findings.record(draft(&found, place));
@@ -308,10 +316,13 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, .. } = self;
+            let Self { policy, inventory, findings, scratch, contacts, sample, .. } = self;
             // More is known of something that was counted when it happened.
             let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
             with_subject(policy, inventory, contacts, &resolved, |subject, place| {
+                if let Some(sample) = sample {
+                    sample.offer(subject);
+                }
                 policy.rules.evaluate(subject, scratch, |found| {
                     if is_news {
                         findings.revise(&hit(&found, place), || draft(&found, place));

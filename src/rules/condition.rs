@@ -92,7 +92,8 @@ impl Node {
 }
 
 impl Test {
-    fn accepts(&self, value: Value<'_>) -> bool {
+    /// Whether a value passes.
+    pub(super) fn accepts(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::Exists(wanted), _) => *wanted,
             (Self::Is { texts, nocase }, Value::Text(text)) => texts.iter().any(|wanted| {

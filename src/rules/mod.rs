@@ -17,10 +17,18 @@
 mod builtin;
 pub mod catalog;
 mod check;
+mod columns;
 mod compile;
 mod condition;
+mod cost;
+mod cover;
+mod diff;
 mod explain;
+pub mod export;
 mod field;
+mod format;
+mod fresh;
+pub mod import;
 mod list;
 mod literal;
 pub mod load;
@@ -30,8 +38,11 @@ mod schema;
 mod set;
 mod subject;
 pub mod syntax;
+mod tally;
 mod template;
 mod testing;
+mod trial;
+mod why;
 #[cfg(test)]
 mod tests;
 
@@ -39,9 +50,14 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
+pub use cost::{Clock, Cost, Costs, cost, costs};
+pub use cover::{Coverage, Row, RuleRow, Standard, cover};
+pub use diff::{Change, Difference, diff};
 pub use explain::{explain, table};
 pub(crate) use field::tls_version_name;
 pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
+pub use format::format;
+pub use fresh::{Fresh, fresh};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{list_schema, schema};
@@ -51,9 +67,12 @@ pub use subject::{
 };
 pub use syntax::{
     Exchange as GivenExchange, Given, GivenAnswer, GivenContact, GivenDns, GivenHello, ListKind,
-    Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want,
+    Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want, example,
 };
+pub use tally::Tally;
 pub use testing::Recognise;
+pub use trial::{Trial, Trials, test};
+pub use why::{Mask, why, why_event};
 
 /// Bounds on rule files. Operators write them, but others may have written what they load.
 ///
