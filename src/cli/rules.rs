@@ -74,8 +74,7 @@ fn test(paths: &[PathBuf], only: &[String]) -> Result<Exit, Failure> {
     let tested = |id: &String| trials.rules.iter().any(|t| t.id.eq_ignore_ascii_case(id));
     if let Some(id) = only.iter().find(|id| !tested(id)) {
         let problems = &trials.refused;
-        let problems =
-            if problems.has_errors() { format!("\n{problems}") } else { String::new() };
+        let problems = if problems.has_errors() { format!("\n{problems}") } else { String::new() };
         return Err(Failure::new(format!("there is no rule {id} to test{problems}")));
     }
     print(&trials.to_string())?;
@@ -118,9 +117,8 @@ fn text(file: &Path) -> Result<String, Failure> {
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
         let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_TEXT_BYTES);
-        std::io::Read::read_to_end(&mut input, &mut bytes).map_err(|error| {
-            Failure::new(format!("cannot read standard input: {error}"))
-        })?;
+        std::io::Read::read_to_end(&mut input, &mut bytes)
+            .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
         bytes
     } else {
         load::bytes(file, MAX_TEXT_BYTES)?
@@ -135,7 +133,6 @@ fn text(file: &Path) -> Result<String, Failure> {
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-    made.and_then(|()| std::fs::write(file, text)).map_err(|error| {
-        Failure::new(format!("cannot write {}: {error}", file.display()))
-    })
+    made.and_then(|()| std::fs::write(file, text))
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
 }

@@ -44,9 +44,24 @@ const CWE: [&str; 22] = [
 
 /// Techniques of SAFE-MCP that traffic can show.
 const SAFE_MCP: [&str; 19] = [
-    "SAFE-T1001", "SAFE-T1003", "SAFE-T1004", "SAFE-T1005", "SAFE-T1008", "SAFE-T1102",
-    "SAFE-T1105", "SAFE-T1106", "SAFE-T1109", "SAFE-T1112", "SAFE-T1201", "SAFE-T1402",
-    "SAFE-T1502", "SAFE-T1504", "SAFE-T1601", "SAFE-T1703", "SAFE-T1706", "SAFE-T1801",
+    "SAFE-T1001",
+    "SAFE-T1003",
+    "SAFE-T1004",
+    "SAFE-T1005",
+    "SAFE-T1008",
+    "SAFE-T1102",
+    "SAFE-T1105",
+    "SAFE-T1106",
+    "SAFE-T1109",
+    "SAFE-T1112",
+    "SAFE-T1201",
+    "SAFE-T1402",
+    "SAFE-T1502",
+    "SAFE-T1504",
+    "SAFE-T1601",
+    "SAFE-T1703",
+    "SAFE-T1706",
+    "SAFE-T1801",
     "SAFE-T1911",
 ];
 
@@ -111,15 +126,23 @@ pub fn cover(set: &RuleSet) -> Coverage {
         standard(set, "OWASP MCP Top 10 (2025)", "whole list", &owasp, |rule| {
             rule.map.owasp_mcp.clone()
         }),
-        standard(set, "MITRE ATLAS", "techniques that traffic can show", &untitled(&ATLAS), |rule| {
-            rule.map.atlas.clone()
-        }),
+        standard(
+            set,
+            "MITRE ATLAS",
+            "techniques that traffic can show",
+            &untitled(&ATLAS),
+            |rule| rule.map.atlas.clone(),
+        ),
         standard(set, "CWE", "weaknesses that traffic can show", &untitled(&CWE), |rule| {
             rule.map.cwe.iter().map(|number| format!("CWE-{number}")).collect()
         }),
-        standard(set, "SAFE-MCP", "techniques that traffic can show", &untitled(&SAFE_MCP), |rule| {
-            rule.map.safe_mcp.clone()
-        }),
+        standard(
+            set,
+            "SAFE-MCP",
+            "techniques that traffic can show",
+            &untitled(&SAFE_MCP),
+            |rule| rule.map.safe_mcp.clone(),
+        ),
     ];
     let mapped: BTreeSet<&str> = standards
         .iter()
@@ -262,8 +285,7 @@ mod tests {
                 rows.iter().map(of_row).sum::<usize>()
             };
             let map = &rule.map;
-            let mapped =
-                [map.owasp_mcp.len(), map.atlas.len(), map.cwe.len(), map.safe_mcp.len()];
+            let mapped = [map.owasp_mcp.len(), map.atlas.len(), map.cwe.len(), map.safe_mcp.len()];
             let shown: Vec<_> = coverage.standards.iter().map(|s| times(&s.rows)).collect();
             assert_eq!(shown, mapped, "{}", rule.info.id);
             let none = mapped.iter().sum::<usize>() == 0;

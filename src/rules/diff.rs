@@ -75,9 +75,8 @@ fn change(id: &str, old: &Value, new: &Value) -> Option<Change> {
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let differs = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
     let text = |value: Option<&Value>| value.map(ToString::to_string);
-    let keys: Vec<_> = differs
-        .map(|key| (key.clone(), text(before.get(key)), text(after.get(key))))
-        .collect();
+    let keys: Vec<_> =
+        differs.map(|key| (key.clone(), text(before.get(key)), text(after.get(key)))).collect();
     let matters = keys.iter().any(|(key, ..)| !matches!(key.as_str(), "tests" | "refs" | "noise"));
     let is_rule = before.contains_key("rev");
     let same_revision = is_rule && matters && before.get("rev") == after.get("rev");
@@ -140,20 +139,23 @@ mod tests {
                 file.text = file.text.replace("severity: medium\nconf", "severity: low\nconf");
             }
             if file.text.contains("id: SMCP-3002") {
-                file.text = file.text.replace("rev: 1", "rev: 2").replace("lane: alert", "lane: hunt");
+                file.text =
+                    file.text.replace("rev: 1", "rev: 2").replace("lane: alert", "lane: hunt");
             }
         }
         let found = diff(&old, &new, &Limits::default()).unwrap();
-        let ids = |rules: &[(String, String)]| {
-            rules.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>()
-        };
+        let ids =
+            |rules: &[(String, String)]| rules.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&found.added), ["SMCP-1199"]);
         assert_eq!(ids(&found.removed), ["SMCP-1102", "SMCP-1103"]);
         let changed: Vec<_> =
             found.changed.iter().map(|c| (c.id.as_str(), c.same_revision)).collect();
         assert_eq!(changed, [("SMCP-3001", true), ("SMCP-3002", false)]);
         let shown = found.to_string();
-        assert!(shown.contains("    severity: \"medium\" -> \"low\"\n    rev is the same"), "{shown}");
+        assert!(
+            shown.contains("    severity: \"medium\" -> \"low\"\n    rev is the same"),
+            "{shown}"
+        );
         assert!(shown.ends_with("1 item added, 2 items removed, 2 items changed\n"), "{shown}");
     }
 

@@ -260,7 +260,8 @@ mod tests {
             let fresh = fresh("SMCP-9001", on, "Test: it's # \"new\"", "schema.json").unwrap();
             assert_eq!(fresh.file, "test-it-s-new.yaml");
             let source = Source { name: fresh.file, text: fresh.text };
-            let (set, report) = check(std::slice::from_ref(&source), &Limits::default(), &Recogniser);
+            let (set, report) =
+                check(std::slice::from_ref(&source), &Limits::default(), &Recogniser);
             assert!(report.problems.is_empty(), "{on:?}: {report}");
             let set = set.unwrap();
             assert_eq!((set.rules()[0].on, set.rules()[0].tests.len()), (on, 2));

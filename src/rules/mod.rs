@@ -41,10 +41,10 @@ pub mod syntax;
 mod tally;
 mod template;
 mod testing;
-mod trial;
-mod why;
 #[cfg(test)]
 mod tests;
+mod trial;
+mod why;
 
 use serde::{Deserialize, Serialize};
 

@@ -136,7 +136,10 @@ mod tests {
             rows,
             ["SMCP-9001     9         1        1  T", "SMCP-3001     7         2        2  T"]
         );
-        assert!(table.contains(&format!("{} rules never fired\n", set.rules().len() - 1)), "{table}");
+        assert!(
+            table.contains(&format!("{} rules never fired\n", set.rules().len() - 1)),
+            "{table}"
+        );
         assert!(table.ends_with("not among the rules here: SMCP-9001\n"), "{table}");
     }
 }

@@ -31,8 +31,7 @@ pub(super) fn stats(files: &[PathBuf], source: &RuleSource) -> Result<Exit, Fail
     let mut tally = Tally::default();
     let mut bad = 0_u64;
     for file in files {
-        let cannot =
-            |error| Failure::new(format!("cannot read {}: {error}", file.display()));
+        let cannot = |error| Failure::new(format!("cannot read {}: {error}", file.display()));
         if file == Path::new("-") {
             bad += count(std::io::stdin().lock(), &mut tally).map_err(cannot)?;
         } else {

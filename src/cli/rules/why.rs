@@ -42,7 +42,8 @@ fn one_event(text: &str) -> Result<Option<serde_json::Value>, Failure> {
     }
     let more = lines.count();
     if more > 0 {
-        let text = format!("{} lines; give one event, as with `grep ID FILE | tail -n 1`", more + 1);
+        let text =
+            format!("{} lines; give one event, as with `grep ID FILE | tail -n 1`", more + 1);
         return Err(Failure::new(text));
     }
     Ok(event(text))

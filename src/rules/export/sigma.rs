@@ -68,7 +68,10 @@ fn write(out: &mut String, rule: &Compiled) -> std::fmt::Result {
     let info = &rule.info;
     let quoted = |text: &str| serde_json::Value::from(line(text)).to_string();
     writeln!(out, "# Exported by shadowtap {}: `rules export sigma`.", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "# Selects findings in shadowtap's NDJSON output; the detection itself is there.")?;
+    writeln!(
+        out,
+        "# Selects findings in shadowtap's NDJSON output; the detection itself is there."
+    )?;
     writeln!(out, "title: {}", quoted(&info.title))?;
     writeln!(out, "id: {}", uuid(&info.id))?;
     writeln!(out, "name: shadowtap_{}", slug(&info.id).replace('-', "_"))?;

@@ -82,12 +82,7 @@ fn signatures(rule: &Compiled) -> (Vec<Signature>, BTreeSet<String>) {
     (found, lost)
 }
 
-fn write(
-    out: &mut String,
-    rule: &Compiled,
-    signature: &Signature,
-    sid: u32,
-) -> std::fmt::Result {
+fn write(out: &mut String, rule: &Compiled, signature: &Signature, sid: u32) -> std::fmt::Result {
     let info = &rule.info;
     let protocol = match rule.on.as_str() {
         "tls" => "tls",

@@ -91,9 +91,11 @@ pub(super) fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
         names(&yaml, &mut found);
     }
     match found.len() {
-        0 => Err("no patterns: JSON with `pattern.regex` (the API, `terraform show -json`), lines \
+        0 => {
+            Err("no patterns: JSON with `pattern.regex` (the API, `terraform show -json`), lines \
                   of name, tab, expression, or a YAML map from names to expressions are read"
-            .into()),
+                .into())
+        }
         1..=MAX_PATTERNS => Ok(found),
         many => Err(format!("{many} patterns; at most {MAX_PATTERNS} are read")),
     }
@@ -195,7 +197,8 @@ fn rule(id: &str, pattern: &Pattern) -> (String, Vec<String>) {
     let title = title.replace(char::is_control, " ");
     // Braces would be placeholders.
     let shown: String = name.chars().filter(|c| !"{}".contains(*c) && !c.is_control()).collect();
-    let text = format!("{{client.ip}} sent {{server.host}} a body that Cloudflare DLP calls {shown}");
+    let text =
+        format!("{{client.ip}} sent {{server.host}} a body that Cloudflare DLP calls {shown}");
     let quoted = |text: &str| Value::from(text).to_string();
     let tests = body.map_or_else(String::new, |body| tests(&quoted(&body)));
     let rule = format!(

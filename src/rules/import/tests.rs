@@ -8,7 +8,8 @@ use crate::rules::{Field, Limits, Source, check, format};
 const PROFILE: &str = include_str!("../../../rules/cloudflare/profile.json");
 
 fn sources(imported: &Imported) -> Vec<Source> {
-    let source = |(name, text): &(String, String)| Source { name: name.clone(), text: text.clone() };
+    let source =
+        |(name, text): &(String, String)| Source { name: name.clone(), text: text.clone() };
     imported.files.iter().map(source).collect()
 }
 
@@ -33,7 +34,11 @@ fn the_tutorial_gives_ten_rules_that_ship() {
     assert!(imported.notes.iter().all(|note| note.contains("`luhn`")), "{:?}", imported.notes);
     let first = &imported.files[0];
     assert_eq!(first.0, "mcp-initialize-method.yaml");
-    assert!(first.1.contains(r#"matches: "\"method\"\\s{0,5}:\\s{0,5}\"initialize\""}"#), "{}", first.1);
+    assert!(
+        first.1.contains(r#"matches: "\"method\"\\s{0,5}:\\s{0,5}\"initialize\""}"#),
+        "{}",
+        first.1
+    );
     let sources = sources(&imported);
     if Field::parse("body.head").is_none() {
         let (set, report) = check(&stubbed(sources), &Limits::default(), &Recogniser);
@@ -72,7 +77,8 @@ fn the_bodies_of_tests_are_requests_that_the_patterns_match() {
 #[test]
 fn imported_rules_are_formatted() {
     for source in sources(&cloudflare_dlp(PROFILE, "SMCP-9100").unwrap()) {
-        let text = format(&source, &Limits::default()).unwrap_or_else(|problem| panic!("{problem}"));
+        let text =
+            format(&source, &Limits::default()).unwrap_or_else(|problem| panic!("{problem}"));
         assert_eq!(text, source.text);
     }
 }

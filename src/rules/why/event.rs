@@ -16,19 +16,17 @@ use crate::rules::set::{Compiled, RuleSet};
 ///
 /// What is wrong with the event: it is of no type that rules are asked about, or its rule is not
 /// in the set.
-pub fn why_event(
-    set: &RuleSet,
-    event: &Json,
-    only: Option<&Compiled>,
-) -> Result<String, String> {
+pub fn why_event(set: &RuleSet, event: &Json, only: Option<&Compiled>) -> Result<String, String> {
     match event.get("event_type").and_then(Json::as_str) {
         Some("finding") => finding(set, event, only),
         Some("message") => Ok(partial(set, On::Message, &message(event), only)),
         Some("server") => Ok(partial(set, On::Server, &server(event), only)),
         other => {
             let name = other.unwrap_or("none");
-            Err(format!("rules are not asked about events of type {name}; give one of type finding, \
-                         message or server"))
+            Err(format!(
+                "rules are not asked about events of type {name}; give one of type finding, \
+                         message or server"
+            ))
         }
     }
 }
@@ -93,8 +91,10 @@ fn finding(set: &RuleSet, event: &Json, only: Option<&Compiled>) -> Result<Strin
     let text = |pointer: &str| event.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let id = text("/rule/id");
     let Some(rule) = set.get(id) else {
-        return Err(format!("the finding is of rule {id}, which is not loaded; name its file with \
-                            --rules"));
+        return Err(format!(
+            "the finding is of rule {id}, which is not loaded; name its file with \
+                            --rules"
+        ));
     };
     if let Some(only) = only.filter(|only| only.info.id != id) {
         return Err(format!("the finding is of rule {id}, not of {}", only.info.id));

@@ -25,7 +25,11 @@ fn tests_of_shipped_rules_are_counted_in_a_table() {
 fn a_failing_test_ends_the_run_with_its_place_and_what_was_seen() {
     let folder = folder(&[]);
     let text = std::fs::read_to_string(root().join("rules/protocol/tools.yaml")).unwrap();
-    let text = text.replacen("method: tools/call, params: {name: add", "method: ping, params: {name: add", 1);
+    let text = text.replacen(
+        "method: tools/call, params: {name: add",
+        "method: ping, params: {name: add",
+        1,
+    );
     std::fs::write(folder.path().join("own.yaml"), text).unwrap();
     let run = run_in(folder.path(), &["rules", "test", "own.yaml"]);
     assert_eq!(run.code, 2);
@@ -56,7 +60,11 @@ fn why_answers_for_every_event_of_a_replay() {
             "finding" => {
                 assert_eq!(run.code, 0, "{}", run.stderr);
                 assert!(run.stdout.starts_with(&format!("{about} ")), "{}", run.stdout);
-                assert!(!run.stdout.contains("  ✗ ") || run.stdout.contains(" of\n"), "{}", run.stdout);
+                assert!(
+                    !run.stdout.contains("  ✗ ") || run.stdout.contains(" of\n"),
+                    "{}",
+                    run.stdout
+                );
             }
             "stats" => {
                 assert_eq!((run.code, run.stdout.as_str()), (2, ""));
@@ -88,11 +96,19 @@ fn why_reads_an_example_and_shows_values_of_conditions() {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
     let all = run_in(folder.path(), &["rules", "why", "x.yaml"]);
-    assert!(all.stdout.contains("SMCP-3001 Unapproved MCP server: matches server 1"), "{}", all.stdout);
+    assert!(
+        all.stdout.contains("SMCP-3001 Unapproved MCP server: matches server 1"),
+        "{}",
+        all.stdout
+    );
     std::fs::write(folder.path().join("x.yaml"), "requst: {}\n").unwrap();
     let run = run_in(folder.path(), &["rules", "why", "x.yaml"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
-    assert!(run.stderr.contains("x.yaml:1:1") && run.stderr.contains("`request`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("x.yaml:1:1") && run.stderr.contains("`request`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -151,7 +167,11 @@ fn stats_count_by_rule_and_name_those_that_never_fired() {
     let file = "findings/sh-2025-06-py1124-py1124.ndjson";
     let run = run_in(folder.path(), &["rules", "stats", file]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
-    assert!(run.stdout.starts_with("ID         HITS  FINDINGS  SERVERS  TITLE\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.starts_with("ID         HITS  FINDINGS  SERVERS  TITLE\n"),
+        "{}",
+        run.stdout
+    );
     let (fired, idle) = run.stdout.split_once(" never fired\n").unwrap();
     assert!(fired.contains("SMCP-3001") && idle.contains("SMCP-2013"), "{}", run.stdout);
     let run = run_in(folder.path(), &["rules", "stats", NAME]);

@@ -34,7 +34,8 @@ fn sigma_rules_are_written_one_per_rule() {
     let folder = folder(&[]);
     let run = run_in(folder.path(), &["rules", "export", "sigma", "--out", "sigma"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let text = std::fs::read_to_string(folder.path().join("sigma/shadowtap_smcp_3001.yml")).unwrap();
+    let text =
+        std::fs::read_to_string(folder.path().join("sigma/shadowtap_smcp_3001.yml")).unwrap();
     for part in [
         "title: \"Unapproved MCP server\"\n",
         "  selection:\n    event_type: finding\n    rule.id: SMCP-3001\n",

@@ -29,7 +29,10 @@ fn a_file_is_formatted_once_and_then_left_alone() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.replace("\n# the id\n", ""), good, "only the comment is more");
     let run = run_in(folder.path(), &["rules", "fmt", "."]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "0 formatted, 1 right already, 0 left alone\n"));
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "0 formatted, 1 right already, 0 left alone\n")
+    );
     std::fs::write(&path, bad.replace("lane: alert", "lane: alrt")).unwrap();
     let run = run_in(folder.path(), &["rules", "fmt", "."]);
     assert_eq!(run.code, 2);

@@ -79,11 +79,8 @@ pub(super) fn member(key: &str, value: &str) -> String {
 /// `"method": "value"` in a request body, in the two places where SDKs write it.
 pub(super) fn method(value: &str) -> [String; 2] {
     let value = format!("\"{}\"", json(value));
-    let last = format!(
-        "content:\"{}\"; distance:1; within:{};",
-        escaped(&value),
-        value.len() + MAX_SPACE
-    );
+    let last =
+        format!("content:\"{}\"; distance:1; within:{};", escaped(&value), value.len() + MAX_SPACE);
     let key = escaped("\"method\"");
     let jsonrpc = escaped("\"jsonrpc\"");
     [

@@ -21,7 +21,8 @@ pub(super) struct Signature {
 const COMMON: [&str; 2] = ["http.method;", "http.stat_code;"];
 
 /// Buffers of responses.
-const RESPONSE: [&str; 4] = ["http.stat_code;", "file.data;", "http.response_header;", "http.location;"];
+const RESPONSE: [&str; 4] =
+    ["http.stat_code;", "file.data;", "http.response_header;", "http.location;"];
 
 impl Signature {
     /// Whether it looks for a text that most traffic does not have.

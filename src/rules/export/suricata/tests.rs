@@ -4,26 +4,28 @@ use crate::rules::{Limits, Source, builtin, compile};
 
 /// Reads a rule as Suricata does, as far as that goes: options end in `;`, quotes close.
 fn options(rule: &str) -> Vec<(String, String)> {
-    let (head, rest) = rule.split_once(" (").unwrap_or_else(|| panic!("{rule}"));
+    let (head, tail) = rule.split_once(" (").unwrap_or_else(|| panic!("{rule}"));
     let words: Vec<_> = head.split(' ').collect();
     assert_eq!(words.len(), 7, "{head}");
     assert!(["http", "tls", "dns"].contains(&words[1]), "{head}");
-    let body = rest.strip_suffix(')').unwrap_or_else(|| panic!("{rule}"));
+    let body = tail.strip_suffix(')').unwrap_or_else(|| panic!("{rule}"));
     let mut options = Vec::new();
-    let (mut quoted, mut start) = (false, 0);
-    for (at, c) in body.char_indices() {
+    let (mut quoted, mut rest) = (false, String::new());
+    for c in body.chars() {
         match c {
-            '"' => quoted = !quoted,
             ';' if !quoted => {
-                let option = body[start..at].trim();
+                let option = std::mem::take(&mut rest);
+                let option = option.trim();
                 let (key, value) = option.split_once(':').unwrap_or((option, ""));
                 options.push((key.to_owned(), value.to_owned()));
-                start = at + 1;
             }
-            _ => {}
+            c => {
+                quoted ^= c == '"';
+                rest.push(c);
+            }
         }
     }
-    assert!(!quoted && body[start..].trim().is_empty(), "{rule}");
+    assert!(!quoted && rest.trim().is_empty(), "{rule}");
     options
 }
 
@@ -125,13 +127,18 @@ fn conditions_become_contents_and_the_rest_is_said() {
     let (rules, _) = of("{http.request.header.mcp-name: {matches: '^=[?]'}, http.path: /abc}");
     assert_eq!(
         rules,
-        ["http.header_names; content:\"|0d 0a|mcp-name|0d 0a|\"; nocase; http.uri; content:\"/abc\"; startswith;"]
+        [
+            "http.header_names; content:\"|0d 0a|mcp-name|0d 0a|\"; nocase; http.uri; content:\"/abc\"; startswith;"
+        ]
     );
 }
 
 #[test]
 fn what_leaves_no_text_is_left_out() {
-    for when in ["{http.method: POST}", "{any: [{http.path: /abc}, {http.via_proxy: true}], http.method: POST}"] {
+    for when in [
+        "{http.method: POST}",
+        "{any: [{http.path: /abc}, {http.via_proxy: true}], http.method: POST}",
+    ] {
         let (rules, notes) = of(when);
         assert!(rules.is_empty(), "{when}");
         assert!(notes.contains("left out") && notes.contains("no text is left"), "{notes}");
