@@ -138,6 +138,9 @@ fn share(part: usize, whole: usize) -> String {
 /// One line.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.subjects == 0 {
+            return write!(f, "not measured: the captures have no {}", self.on.as_str());
+        }
         write!(
             f,
             "{} ns for one {} of {}; a literal occurs in {}, it matches {}",

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use super::{Exported, line};
 use crate::rules::set::{Compiled, RuleSet};
 use crate::rules::{On, Severity};
-use signature::Signature;
+use signature::{Sender, Signature};
 
 /// What every rule loses.
 const NOTES: &str = "\
@@ -20,8 +20,9 @@ Suricata rules find texts in clear traffic; they do not read messages.
   text that quotes MCP is found.
 - The method is looked for where SDKs write it: `method` first (TypeScript 1, Python 1), or after
   `jsonrpc` and `id` (Python 2, TypeScript 2, Rust).
-- Messages that a server sends (SSE) are found in the clear part of a response body only, up to the
-  limits of libhtp (response-body-limit, 100 KiB unless raised; request-body-limit likewise).
+- Messages are looked for in request bodies, those of rules that name results in response bodies,
+  up to the limits of libhtp (request-body-limit and response-body-limit, 100 KiB unless raised).
+  Requests and notifications that a server sends in SSE, and WebSocket, are missed.
 - State is not carried over: approvals, the inventory, what a server has proven, replies to
   requests, severities for special cases. Rules on servers are left out.
 - A condition that cannot be said in Suricata is left out, which makes a rule match more. Each is
@@ -71,7 +72,8 @@ fn signatures(rule: &Compiled) -> (Vec<Signature>, BTreeSet<String>) {
         return (Vec::new(), [why].into());
     }
     let mut lost = BTreeSet::new();
-    let mut found = signature::of(&rule.when, &mut lost);
+    let sender = Sender::of(&rule.when).unwrap_or(Sender::Client);
+    let mut found = signature::of(&rule.when, sender, &mut lost);
     found.iter_mut().for_each(|signature| signature.one_side(&mut lost));
     found.retain(Signature::is_specific);
     found.sort_unstable();

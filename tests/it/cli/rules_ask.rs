@@ -33,7 +33,9 @@ fn a_failing_test_ends_the_run_with_its_place_and_what_was_seen() {
     std::fs::write(folder.path().join("own.yaml"), text).unwrap();
     let run = run_in(folder.path(), &["rules", "test", "own.yaml"]);
     assert_eq!(run.code, 2);
-    for part in ["error[test-failed]: `call` should be a hit", "--> own.yaml:", "`mcp.method` is"] {
+    for part in
+        ["error[test-failed]: `call` should be a hit", "--> own.yaml:", "the evidence is `hint`"]
+    {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
     assert!(run.stdout.ends_with("1 rule, 5 tests: 1 failed\n"), "{}", run.stdout);

@@ -10,6 +10,42 @@ use crate::rules::literal;
 /// Most Suricata rules for one rule; where alternatives would give more, a condition is left out.
 const MAX_SIGNATURES: usize = 32;
 
+/// Who sends the messages that a rule is about, which decides where they are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// The client, in request bodies; also where a rule does not say.
+    Client,
+    /// The server, in response bodies.
+    Server,
+}
+
+impl Sender {
+    /// Who sends them, if a condition as a whole says so.
+    pub(super) fn of(node: &Node) -> Option<Self> {
+        match node {
+            Node::All(nodes) => nodes.iter().find_map(Self::of),
+            Node::Test(field, Test::Is { texts, .. }) => {
+                let only = |words: &[&str]| texts.iter().all(|text| words.contains(&&**text));
+                match field.to_string().as_str() {
+                    "mcp.kind" if only(&["result", "error"]) => Some(Self::Server),
+                    "mcp.direction" if only(&["to_client"]) => Some(Self::Server),
+                    "mcp.channel" if only(&["response_body", "sse"]) => Some(Self::Server),
+                    "mcp.direction" if only(&["to_server"]) => Some(Self::Client),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    const fn body(self) -> &'static str {
+        match self {
+            Self::Client => "http.request_body",
+            Self::Server => "file.data",
+        }
+    }
+}
+
 /// Texts that must all occur.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Signature {
@@ -64,12 +100,12 @@ fn of_response(part: &str) -> bool {
 
 /// The alternatives of a condition. What cannot be said is left out, so that they match more but
 /// never less; `lost` names it.
-pub(super) fn of(node: &Node, lost: &mut BTreeSet<String>) -> Vec<Signature> {
+pub(super) fn of(node: &Node, sender: Sender, lost: &mut BTreeSet<String>) -> Vec<Signature> {
     match node {
         Node::All(nodes) => {
             let mut all = vec![Signature::default()];
             for node in nodes {
-                let found = of(node, lost);
+                let found = of(node, sender, lost);
                 if all.len() * found.len() > MAX_SIGNATURES {
                     lost.insert("a condition with too many alternatives".into());
                     continue;
@@ -79,7 +115,7 @@ pub(super) fn of(node: &Node, lost: &mut BTreeSet<String>) -> Vec<Signature> {
             all
         }
         Node::Any(nodes) => {
-            let found: Vec<_> = nodes.iter().flat_map(|node| of(node, lost)).collect();
+            let found: Vec<_> = nodes.iter().flat_map(|node| of(node, sender, lost)).collect();
             // An alternative about which nothing can be said makes the others superfluous.
             let open = found.iter().any(|signature| signature.parts.is_empty());
             if open || found.len() > MAX_SIGNATURES {
@@ -99,9 +135,12 @@ pub(super) fn of(node: &Node, lost: &mut BTreeSet<String>) -> Vec<Signature> {
             vec![Signature::default()]
         }
         Node::Test(field, test) => {
-            let found = texts(field, test);
+            let found = texts(field, test, sender);
             if found.is_empty() {
-                lost.insert(format!("the condition on {field}"));
+                // Who sends a message decides which body is looked at: that much is kept.
+                if sender == Sender::Client || Sender::of(node).is_none() {
+                    lost.insert(format!("the condition on {field}"));
+                }
                 return vec![Signature::default()];
             }
             found.into_iter().map(|part| Signature { parts: vec![part] }).collect()
@@ -110,11 +149,17 @@ pub(super) fn of(node: &Node, lost: &mut BTreeSet<String>) -> Vec<Signature> {
 }
 
 /// One text for each alternative of a test; none where the test cannot be said.
-fn texts(field: &Field, test: &Test) -> Vec<String> {
+fn texts(field: &Field, test: &Test, sender: Sender) -> Vec<String> {
     let name = field.to_string();
     let name = name.split('@').next().unwrap_or_default();
     if let Some(header) = header(name) {
         return header_texts(header, test);
+    }
+    if let Some(prefix) = name.strip_prefix("http.request.header.") {
+        // Whatever it holds, it has to be there.
+        let prefix = format!("\r\n{}", prefix.trim_end_matches('*'));
+        let absent = matches!(test, Test::Exists(false));
+        return if absent { Vec::new() } else { vec![names(&prefix)] };
     }
     if let Test::Equals(numbers) = test {
         let code = |number: &i64| part("http.stat_code", &number.to_string(), At::Whole, false);
@@ -127,6 +172,20 @@ fn texts(field: &Field, test: &Test) -> Vec<String> {
         values.iter().map(|value| part(buffer, value, at, nocase)).collect()
     };
     match name {
+        "http.request.header_names" => {
+            let (start, end) = edges(at);
+            values.iter().map(|value| names(&format!("{start}{value}{end}"))).collect()
+        }
+        "http.response.header_names" | "http.response.content_type" => {
+            let lead = if name.ends_with("type") { "content-type: " } else { "" };
+            let colon = if lead.is_empty() && matches!(at, At::Whole | At::End) { ":" } else { "" };
+            let text = |value: &String| format!("{lead}{value}{colon}");
+            let whole = values.iter().map(text);
+            let known = lead.is_empty() || matches!(at, At::Whole | At::Start);
+            let buffer = "http.response_header";
+            let parts = whole.map(|text| part(buffer, &text, At::Anywhere, true));
+            if known { parts.collect() } else { Vec::new() }
+        }
         "http.method" => each("http.method"),
         "http.path" => each("http.uri"),
         // These buffers are in lower case already.
@@ -139,8 +198,10 @@ fn texts(field: &Field, test: &Test) -> Vec<String> {
             let lower = |value: &String| part(buffer, &value.to_ascii_lowercase(), at, false);
             values.iter().map(lower).collect()
         }
-        "mcp.method" if at == At::Whole => values.iter().flat_map(|value| method(value)).collect(),
-        "mcp.name" | "mcp.uri" if at == At::Whole && !nocase => {
+        "mcp.method" if at == At::Whole && sender == Sender::Client => {
+            values.iter().flat_map(|value| method(value)).collect()
+        }
+        "mcp.name" | "mcp.uri" if at == At::Whole && !nocase && sender == Sender::Client => {
             let key = name.trim_start_matches("mcp.");
             values.iter().map(|value| member(key, value)).collect()
         }
@@ -149,7 +210,7 @@ fn texts(field: &Field, test: &Test) -> Vec<String> {
             values.iter().map(|value| part(buffer, value, At::Anywhere, nocase)).collect()
         }
         _ => {
-            let Some(buffer) = body(name) else { return Vec::new() };
+            let Some(buffer) = body(name, sender) else { return Vec::new() };
             let inside = |value: &String| part(buffer, &json(value), At::Anywhere, nocase);
             values.iter().map(inside).collect()
         }
@@ -157,7 +218,7 @@ fn texts(field: &Field, test: &Test) -> Vec<String> {
 }
 
 /// The body that holds the text of a field.
-fn body(name: &str) -> Option<&'static str> {
+fn body(name: &str, sender: Sender) -> Option<&'static str> {
     let of = |stem: &str| name.starts_with(stem);
     match name {
         "mcp.kind" | "mcp.direction" | "mcp.channel" | "mcp.disagreement" | "mcp.digest" => None,
@@ -165,7 +226,8 @@ fn body(name: &str) -> Option<&'static str> {
         | "mcp.resource_uris" | "mcp.result_type" => Some("file.data"),
         "args.text" | "args.keys" => Some("http.request_body"),
         "result.text" | "tool.name" | "tool.text" | "tool.description" => Some("file.data"),
-        _ if of("mcp.") || of("args.value.") => Some("http.request_body"),
+        _ if of("mcp.") => Some(sender.body()),
+        _ if of("args.value.") => Some("http.request_body"),
         _ => None,
     }
 }
@@ -184,11 +246,23 @@ fn header(name: &str) -> Option<&str> {
     }
 }
 
+/// Names of request header fields: each stands between line ends.
+fn names(text: &str) -> String {
+    part("http.header_names", text, At::Anywhere, true)
+}
+
+/// What stands around a name that is tested in a place.
+const fn edges(at: At) -> (&'static str, &'static str) {
+    match at {
+        At::Whole => ("\r\n", "\r\n"),
+        At::Start => ("\r\n", ""),
+        At::End => ("", "\r\n"),
+        At::Anywhere => ("", ""),
+    }
+}
+
 fn header_texts(name: &str, test: &Test) -> Vec<String> {
-    let there = || {
-        // Each name stands between line ends.
-        vec![part("http.header_names", &format!("\r\n{name}\r\n"), At::Anywhere, true)]
-    };
+    let there = || vec![names(&format!("\r\n{name}\r\n"))];
     match test {
         Test::Exists(true) | Test::Bool(true) => there(),
         Test::Exists(false) | Test::Bool(false) => Vec::new(),

@@ -33,7 +33,7 @@ fn check(rule: &str) -> u32 {
     let options = options(rule);
     let known = "msg flow threshold reference metadata priority sid rev content nocase startswith \
         endswith depth distance within http.method http.uri http.host http.header \
-        http.header_names http.request_body http.stat_code file.data tls.sni dns.query";
+        http.header_names http.response_header http.request_body http.stat_code file.data tls.sni dns.query";
     let mut in_buffer = false;
     for (key, value) in &options {
         assert!(known.split_whitespace().any(|name| name == key), "{key} in {rule}");
@@ -131,6 +131,16 @@ fn conditions_become_contents_and_the_rest_is_said() {
             "http.header_names; content:\"|0d 0a|mcp-name|0d 0a|\"; nocase; http.uri; content:\"/abc\"; startswith;"
         ]
     );
+}
+
+#[test]
+fn results_are_looked_for_in_response_bodies_and_header_names_between_line_ends() {
+    let (rules, notes) = of("{mcp.kind: result, mcp.body_keys: serverInfo}");
+    assert_eq!((rules, notes.as_str()), (vec!["file.data; content:\"serverInfo\";".into()], ""));
+    let (rules, _) = of("{http.request.header_names: {starts_with: mcp-param-}}");
+    assert_eq!(rules, ["http.header_names; content:\"|0d 0a|mcp-param-\"; nocase;"]);
+    let (rules, _) = of("{http.response.header_names: mcp-session-id}");
+    assert_eq!(rules, ["http.response_header; content:\"mcp-session-id|3a|\"; nocase;"]);
 }
 
 #[test]
