@@ -1,9 +1,12 @@
 //! The command line as typed.
 
+mod rules;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+pub use rules::{Export, Import, New, Rules};
 
 use crate::rules::Severity;
 
@@ -47,7 +50,7 @@ pub enum Command {
     /// Watch interfaces and tell of MCP servers as they are used, until stopped.
     #[command(after_help = WATCH_HELP)]
     Watch(Watch),
-    /// Check, list and explain rules.
+    /// Check, test, explain, write and convert rules.
     #[command(subcommand)]
     Rules(Rules),
     /// Check and draft approvals.
@@ -204,32 +207,6 @@ pub struct Watch {
     /// Colours in the report.
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "always", "never"])]
     pub color: String,
-}
-
-/// `shadowtap rules`.
-#[derive(Debug, Subcommand)]
-pub enum Rules {
-    /// Validate rules and run their inline tests.
-    Check {
-        /// Rule files or folders (default: the built-in rules).
-        paths: Vec<PathBuf>,
-    },
-    /// List rules.
-    List {
-        /// Rules to list.
-        #[command(flatten)]
-        source: RuleSource,
-    },
-    /// Show what a rule reads, how it is prefiltered, and its tests.
-    Explain {
-        /// Rule id, as SMCP-1001.
-        id: String,
-        /// Rules to look in.
-        #[command(flatten)]
-        source: RuleSource,
-    },
-    /// Print the JSON Schema of rule files.
-    Schema,
 }
 
 /// `shadowtap approvals`.

@@ -58,7 +58,7 @@ pub(super) fn approvals(file: &Path) -> Result<Approvals, Failure> {
     })
 }
 
-fn catalog(source: &RuleSource) -> Result<Catalog, Failure> {
+pub(super) fn catalog(source: &RuleSource) -> Result<Catalog, Failure> {
     let Some(file) = &source.catalog else { return Ok(Catalog::builtin()) };
     let text = text(file, 16 << 20)?;
     Catalog::parse(&text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))

@@ -9,6 +9,7 @@ use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
 use super::lore::Lore;
 use super::place::{Place, TCP, UDP, draft, hit};
+use super::sample::Sample;
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
 use crate::flow::At;
@@ -81,6 +82,8 @@ pub struct Analysis<'p> {
     /// Servers whose addresses were looked up in what DNS gave.
     named: HashSet<ServerId>,
     lore: Lore,
+    /// Keeps some of the subjects, when somebody wants to measure rules on them.
+    pub(super) sample: Option<Sample>,
 }
 
 impl<'p> Analysis<'p> {
@@ -103,6 +106,7 @@ impl<'p> Analysis<'p> {
             admitted: Vec::new(),
             named: HashSet::new(),
             lore: Lore::default(),
+            sample: None,
         }
     }
 
@@ -149,6 +153,7 @@ impl<'p> Analysis<'p> {
             admitted: Vec::new(),
             named,
             lore,
+            sample: None,
         }
     }
 
@@ -257,7 +262,10 @@ impl<'p> Analysis<'p> {
     }
 
     fn evaluate(&mut self, subject: &Subject<'_>, place: &Place<'_>) {
-        let Self { policy, findings, scratch, .. } = self;
+        let Self { policy, findings, scratch, sample, .. } = self;
+        if let Some(sample) = sample {
+            sample.offer(subject);
+        }
         policy.rules.evaluate(subject, scratch, |found| {
             if !findings.repeat(&hit(&found, place)) {
                 findings.record(draft(&found, place));
@@ -314,10 +322,13 @@ impl<'p> Analysis<'p> {
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, lore, .. } = self;
+            let Self { policy, inventory, findings, scratch, contacts, lore, sample, .. } = self;
             // More is known of something that was counted when it happened.
             let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
             with_subjects(policy, inventory, contacts, lore, &resolved, |subject, place| {
+                if let Some(sample) = sample {
+                    sample.offer(subject);
+                }
                 policy.rules.evaluate(subject, scratch, |found| {
                     if is_news {
                         findings.revise(&hit(&found, place), || draft(&found, place));

@@ -18,6 +18,7 @@ mod place;
 mod read;
 mod recent;
 mod recognise;
+mod sample;
 #[cfg(test)]
 mod samples;
 mod shard;
@@ -37,6 +38,7 @@ pub(crate) use contacts::shown_key;
 pub use events::{server as server_event, shown_servers};
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;
+pub use sample::{Sample, sample};
 pub use shard::{Limits as ShardLimits, SHARDS};
 pub use workers::WorkerPanicked;
 
@@ -155,6 +157,17 @@ pub fn replay(
     inputs: Vec<Input>,
     observer: &mut impl Observer,
 ) -> Result<Outcome, Error> {
+    replay_sampling(config, policy, inputs, observer, &mut None)
+}
+
+/// The same; subjects are offered to a sample.
+fn replay_sampling(
+    config: &Config,
+    policy: &Policy,
+    inputs: Vec<Input>,
+    observer: &mut impl Observer,
+    sample: &mut Option<Sample>,
+) -> Result<Outcome, Error> {
     let keyring = &config.keyring;
     let workers = Workers::new(&config.shards, &config.hasher, keyring, config.threads)
         .map_err(Error::Thread)?;
@@ -166,6 +179,7 @@ pub fn replay(
     }
     let mut reader = Reader::new(config.capture, decoder, workers, Arc::clone(keyring));
     let mut analysis = Analysis::new(policy, config.inventory, config.findings);
+    analysis.sample = sample.take();
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {
             take_in(&mut analysis, names, caused, observer);
@@ -180,6 +194,7 @@ pub fn replay(
     take_in(&mut analysis, &names, &mut caused, observer);
     telling(&names, observer, |tell| analysis.settle(tell));
     analysis.finish(last);
+    *sample = analysis.sample.take();
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let (inventory, findings) = analysis.into_parts();
     let mut decoding = stats::Decoding::default();

@@ -170,6 +170,11 @@ impl Catalog {
         entry.vendors.first().cloned()
     }
 
+    /// All hosts, in no order.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.hosts.iter().map(|(host, entry)| (&**host, entry))
+    }
+
     /// How many hosts it has.
     #[must_use]
     pub fn len(&self) -> usize {

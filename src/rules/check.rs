@@ -52,7 +52,7 @@ pub fn check(
 }
 
 /// Parses and compiles every file, and checks them against each other.
-fn assemble(sources: &[Source], limits: &Limits) -> (Vec<Compiled>, Lists, Report) {
+pub(super) fn assemble(sources: &[Source], limits: &Limits) -> (Vec<Compiled>, Lists, Report) {
     let mut report = Report::default();
     if sources.len() > limits.max_files {
         let message = format!("{} files; at most {} are read", sources.len(), limits.max_files);

@@ -107,7 +107,7 @@ fn phase(on: On, when: &Node) -> Phase {
 }
 
 /// `SMCP-` and four digits.
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     id.strip_prefix("SMCP-")
         .is_some_and(|number| number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit()))
 }

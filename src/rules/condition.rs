@@ -132,7 +132,8 @@ impl Test {
         found.unwrap_or(0..text.len())
     }
 
-    fn accepts(&self, value: Value<'_>) -> bool {
+    /// Whether a value passes.
+    pub(super) fn accepts(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::Exists(wanted), _) => *wanted,
             (Self::Is { texts, nocase }, Value::Text(text)) => texts.iter().any(|wanted| {

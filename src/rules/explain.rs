@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::condition::Node;
+use super::field::Phase;
+use super::literal;
 use super::problem::plural;
 use super::set::{Choice, Compiled, RuleSet};
 use super::syntax::Want;
@@ -30,8 +33,9 @@ fn write_rule(out: &mut String, rule: &Compiled) -> std::fmt::Result {
         info.confidence
     )?;
     writeln!(out, "  on          {}, evidence {} or better", word(rule.on), word(rule.evidence))?;
-    writeln!(out, "  decides     with the {}", rule.phase)?;
+    writeln!(out, "  decides     with the {}: {}", rule.phase, consequence(rule.phase))?;
     writeln!(out, "  prefilter   {}", prefilter(rule))?;
+    write_candidates(out, rule)?;
     for (_, severity) in &rule.raise {
         writeln!(out, "  raised to   {} in a special case", word(*severity))?;
     }
@@ -55,6 +59,46 @@ fn write_rule(out: &mut String, rule: &Compiled) -> std::fmt::Result {
         writeln!(out, "  {want:<10}  {}", test.name.value)?;
     }
     section(out, "References", &references(rule))
+}
+
+/// What deciding at a phase allows.
+const fn consequence(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Lookup => "a hint, before any connection",
+        Phase::Handshake => "a hint, before anything is read",
+        Phase::RequestHead => "can refuse inline at the request head, before a body is sent",
+        Phase::RequestBody => "can refuse inline at the request body, before the server acts",
+        Phase::Response => "too late to refuse the request; can hold back the response",
+        Phase::Server => "rests on other exchanges too; can refuse the next request inline",
+    }
+}
+
+/// Most candidates shown.
+const MAX_CANDIDATES: usize = 6;
+
+/// The literals that there were to choose from, the strongest first.
+fn write_candidates(out: &mut String, rule: &Compiled) -> std::fmt::Result {
+    let mut candidates = Vec::new();
+    match &rule.when {
+        Node::All(nodes) => candidates.extend(nodes.iter().filter_map(literal::required)),
+        node => candidates.extend(literal::required(node)),
+    }
+    // Of equals the last is taken.
+    candidates.reverse();
+    candidates.sort_by_key(|literals| std::cmp::Reverse(literals.strength()));
+    if candidates.len() < 2 && rule.choice != Choice::Given {
+        return Ok(());
+    }
+    for literals in candidates.iter().take(MAX_CANDIDATES) {
+        let (shortest, std::cmp::Reverse(count), variety) = literals.strength();
+        let taken = if rule.literals.as_ref() == Some(literals) { "taken" } else { "or" };
+        writeln!(
+            out,
+            "    {taken:<10}{literals}: {}, shortest {shortest} bytes, {variety} different",
+            plural(count, "text")
+        )?;
+    }
+    Ok(())
 }
 
 fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {

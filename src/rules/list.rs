@@ -70,6 +70,11 @@ impl Nets {
         Self { ranges }
     }
 
+    /// First and last address of each, ascending.
+    pub(super) fn ranges(&self) -> &[(IpAddr, IpAddr)] {
+        &self.ranges
+    }
+
     /// Whether an address is in one of them. An IPv4 address mapped into IPv6 counts as both.
     pub(super) fn contains(&self, ip: IpAddr) -> bool {
         let within = |ip: IpAddr| {

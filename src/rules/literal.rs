@@ -59,7 +59,7 @@ impl Literals {
     }
 
     /// How good they are: the shortest one's length, few of them, many different bytes.
-    fn strength(&self) -> (usize, std::cmp::Reverse<usize>, usize) {
+    pub(super) fn strength(&self) -> (usize, std::cmp::Reverse<usize>, usize) {
         let texts = || self.entries.iter().map(|(_, text)| text);
         let shortest = texts().map(String::len).min().unwrap_or(0);
         let variety = texts().map(|text| variety(text)).min().unwrap_or(0);
@@ -170,7 +170,7 @@ fn of_list(list: &List) -> Option<Vec<String>> {
 
 /// One literal per alternative of a regular expression, or none. Reads just enough of the syntax
 /// of the `regex` crate to be sure; what it does not know makes it give up.
-fn of_pattern(pattern: &str, nocase: bool) -> Option<Vec<String>> {
+pub(super) fn of_pattern(pattern: &str, nocase: bool) -> Option<Vec<String>> {
     let mut scan = Scan { nocase, best: String::new(), run: String::new(), found: Vec::new() };
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {

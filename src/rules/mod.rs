@@ -17,11 +17,19 @@
 mod builtin;
 pub mod catalog;
 mod check;
+mod columns;
 mod compile;
 mod condition;
 mod content;
+mod cost;
+mod cover;
+mod diff;
 mod explain;
+pub mod export;
 mod field;
+mod format;
+mod fresh;
+pub mod import;
 mod list;
 mod literal;
 pub mod load;
@@ -31,19 +39,27 @@ mod schema;
 mod set;
 mod subject;
 pub mod syntax;
+mod tally;
 mod template;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trial;
+mod why;
 
 use serde::{Deserialize, Serialize};
 
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
 pub use content::Content;
+pub use cost::{Clock, Cost, Costs, cost, costs};
+pub use cover::{Coverage, Row, RuleRow, Standard, cover};
+pub use diff::{Change, Difference, diff};
 pub use explain::{explain, table};
 pub(crate) use field::tls_version_name;
 pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
+pub use format::format;
+pub use fresh::{Fresh, fresh};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{list_schema, schema};
@@ -54,9 +70,12 @@ pub use subject::{
 };
 pub use syntax::{
     Exchange as GivenExchange, Given, GivenAnswer, GivenContact, GivenDns, GivenHello, ListKind,
-    Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want,
+    Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want, example,
 };
+pub use tally::Tally;
 pub use testing::Recognise;
+pub use trial::{Trial, Trials, test};
+pub use why::{Mask, why, why_event};
 
 /// Bounds on rule files. Operators write them, but others may have written what they load.
 ///

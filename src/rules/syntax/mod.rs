@@ -1,12 +1,15 @@
 //! Rule and list files as written: what YAML gives, before anything is checked against anything.
 
 mod clause;
+mod example;
 mod given;
 mod handshake;
 
 use serde::{Deserialize, Deserializer};
 
 pub use clause::{Clause, Operand, Scalar, Term};
+pub(in crate::rules) use example::any;
+pub use example::example;
 pub use given::{Exchange, Given, GivenContact, Request, Response, Want};
 pub use handshake::{Answer as GivenAnswer, Dns as GivenDns, Hello as GivenHello};
 

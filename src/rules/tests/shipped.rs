@@ -41,8 +41,10 @@ fn every_file_is_built_in() {
         let path = Path::new(name).strip_prefix(root()).unwrap();
         format!("rules/{}", path.display())
     };
+    let on_disk = files.iter().map(|file| (below(&file.name), file.text.clone()));
+    // Imported rules are loaded only when asked for: `--rules rules/cloudflare`.
     let on_disk: BTreeSet<_> =
-        files.iter().map(|file| (below(&file.name), file.text.clone())).collect();
+        on_disk.filter(|(name, _)| !name.starts_with("rules/cloudflare/")).collect();
     let built_in: BTreeSet<_> = builtin().into_iter().map(|file| (file.name, file.text)).collect();
     assert_eq!(on_disk, built_in);
 }
