@@ -6,6 +6,7 @@
 mod collector;
 mod community_id;
 mod masking;
+pub mod severity;
 
 pub use collector::{Draft, Findings, Hit, Limits, News, Recorded};
 pub use community_id::community_id;

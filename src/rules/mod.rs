@@ -19,6 +19,7 @@ pub mod catalog;
 mod check;
 mod compile;
 mod condition;
+mod context;
 mod explain;
 mod field;
 mod list;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
+pub use context::Dimension;
 pub use explain::{explain, table};
 pub(crate) use field::tls_version_name;
 pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
