@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::approvals::{NO_OWNER, day_of};
 use super::pattern::KeyPattern;
 use super::read::SCHEMA;
+use super::yaml::{comment, printable, quoted};
 use crate::mcp::Evidence;
 use crate::time::Timestamp;
 
@@ -51,10 +52,7 @@ pub fn draft(servers: &[DraftServer]) -> String {
     let mut left_out = Vec::new();
     let mut entries = String::new();
     for server in servers {
-        let pattern = KeyPattern::parse(&server.key)
-            .ok()
-            .filter(|pattern| covers_only_itself(pattern, &server.key));
-        match pattern {
+        match own_pattern(&server.key) {
             _ if server.evidence < Evidence::Parsed => {
                 left_out.push((server, "only hints of MCP were seen"));
             }
@@ -74,16 +72,32 @@ pub fn draft(servers: &[DraftServer]) -> String {
     text
 }
 
-/// Whether the key, read as a pattern, is exact in host and path: a path on the wire may look
-/// like a wildcard, and a key without a path would cover the whole origin.
-fn covers_only_itself(pattern: &KeyPattern, key: &str) -> bool {
-    !key.contains('*') && pattern.is_exact()
+/// The entry of one server alone, as [`draft`] writes it, to be added to an approvals file; `None`
+/// when its key cannot be written as a pattern that covers nothing else.
+#[must_use]
+pub fn draft_entry(server: &DraftServer) -> Option<String> {
+    let mut text = String::new();
+    let key = own_pattern(&server.key)?.to_string();
+    entry(&mut text, server, &key, &unique_name(server, &mut BTreeSet::new()));
+    Some(text)
+}
+
+/// The key as a pattern that is exact in host and path: a path on the wire may look like a
+/// wildcard, and a key without a path would cover the whole origin.
+pub(super) fn own_pattern(key: &str) -> Option<KeyPattern> {
+    KeyPattern::parse(key).ok().filter(|pattern| !key.contains('*') && pattern.is_exact())
+}
+
+/// The day on which what is drafted from traffic of a moment ends: 90 days later.
+#[must_use]
+pub fn draft_expiry(seen: Timestamp) -> jiff::civil::Date {
+    day_of(seen)
+        .and_then(|day| day.checked_add(jiff::Span::new().days(DRAFT_DAYS)).ok())
+        .unwrap_or(jiff::civil::Date::MAX)
 }
 
 fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str) {
-    let expires = day_of(server.last_seen)
-        .and_then(|day| day.checked_add(jiff::Span::new().days(DRAFT_DAYS)).ok())
-        .unwrap_or(jiff::civil::Date::MAX);
+    let expires = draft_expiry(server.last_seen);
     let evidence = match server.evidence {
         Evidence::Confirmed => "requests and matching answers",
         _ => "requests without matching answers",
@@ -124,7 +138,7 @@ fn more(count: usize) -> String {
 }
 
 /// A name for the approval: what the server calls itself, else its host; numbered when taken.
-fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
     let own = server.name.as_deref().map(printable).unwrap_or_default();
     let own: String = own.trim().chars().take(64).collect();
     let host = server.key.split("://").nth(1).unwrap_or_default();
@@ -137,36 +151,6 @@ fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
         }
     }
     base
-}
-
-/// Control and invisible characters replaced, so that the text stays on its line.
-fn printable(text: &str) -> String {
-    // YAML 1.2 section 5.1 leaves out controls and noncharacters.
-    let safe = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
-            && u32::from(c) & 0xfffe != 0xfffe
-    };
-    text.chars().map(|c| if safe(c) { c } else { '\u{fffd}' }).collect()
-}
-
-/// Text for a comment: one line, bounded.
-fn comment(text: &str) -> String {
-    printable(text).chars().take(200).collect()
-}
-
-/// A double-quoted YAML scalar (YAML 1.2.2 section 7.3.1).
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in printable(text).chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

@@ -13,17 +13,19 @@ mod pattern;
 mod problem;
 mod read;
 mod schema;
+mod yaml;
 
 pub use approvals::{
     Approval, Approvals, Approved, NO_OWNER, Tools, Via, WARN_DAYS, Warning, WarningKind,
 };
-pub use draft::{DraftServer, draft};
+pub use draft::{DraftServer, draft, draft_entry, draft_expiry};
 pub use host::HostUse;
 pub use judge::{Judgement, Use};
 pub use pattern::{BadPattern, Glob, KeyParts, KeyPattern};
 pub use problem::{Position, Problem};
 pub use read::{MAX_FILE_BYTES, MAX_PROBLEMS, SCHEMA};
 pub use schema::approvals_schema;
+pub use yaml::quoted;
 
 use serde::{Deserialize, Serialize};
 
