@@ -79,6 +79,9 @@ pub struct Replay {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
+    /// Count approvals without an owner (`CHANGE-ME`, as drafts have it) as well.
+    #[arg(long)]
+    pub accept_drafts: bool,
     /// Rules and catalog.
     #[command(flatten)]
     pub rules: RuleSource,
@@ -153,6 +156,9 @@ pub struct Watch {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
+    /// Count approvals without an owner (`CHANGE-ME`, as drafts have it) as well.
+    #[arg(long)]
+    pub accept_drafts: bool,
     /// Rules and catalog.
     #[command(flatten)]
     pub rules: RuleSource,

@@ -19,6 +19,8 @@ const DEFAULT_APPROVALS: &str = "approvals.yaml";
 pub(super) struct Sources<'a> {
     pub(super) rules: Option<&'a RuleSource>,
     pub(super) approvals: Option<&'a Path>,
+    /// Approvals without an owner count as well.
+    pub(super) accept_drafts: bool,
 }
 
 /// Captures named on the command line.
@@ -35,6 +37,7 @@ pub(super) fn policy(sources: &Sources<'_>) -> Result<Policy, Failure> {
         None if Path::new(DEFAULT_APPROVALS).is_file() => approvals(Path::new(DEFAULT_APPROVALS))?,
         None => Approvals::default(),
     };
+    let approvals = approvals.accepting_drafts(sources.accept_drafts);
     Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)? })
 }
 

@@ -27,7 +27,11 @@ const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     let inputs = load::inputs(&args.captures)?;
-    let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
+    let sources = Sources {
+        rules: Some(&args.rules),
+        approvals: args.approvals.as_deref(),
+        accept_drafts: args.accept_drafts,
+    };
     let policy = load::policy(&sources)?;
     let mut config = Config {
         vlan_scope: !args.ignore_vlan,

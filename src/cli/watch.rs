@@ -115,7 +115,11 @@ fn feeds(args: &args::Watch) -> Result<Vec<Feed<Interface>>, Failure> {
 }
 
 fn policy(args: &args::Watch) -> Result<Policy, Failure> {
-    let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
+    let sources = Sources {
+        rules: Some(&args.rules),
+        approvals: args.approvals.as_deref(),
+        accept_drafts: args.accept_drafts,
+    };
     load::policy(&sources)
 }
 

@@ -348,7 +348,8 @@ mod tests {
             assert!(is_private(net.network()) && is_private(net.broadcast()), "{net}");
         }
         let around = |text: &str| text.parse::<IpAddr>().unwrap();
-        for ip in ["9.255.255.255", "11.0.0.0", "172.32.0.0", "0.0.0.1", "fe00::", "fec0::", "::2"] {
+        for ip in ["9.255.255.255", "11.0.0.0", "172.32.0.0", "0.0.0.1", "fe00::", "fec0::", "::2"]
+        {
             assert!(!is_private(around(ip)), "{ip}");
         }
     }

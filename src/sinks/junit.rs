@@ -198,8 +198,13 @@ mod tests {
             got.contains(r#"message="10.0.0.1 called delete\u{1b}[2J (and 1 more)" type="high""#)
         );
         assert!(got.contains("day 1/a.pcap packet 17, 3 times"));
-        assert!(got.contains(", client agent 0.9, server tracker 1.2, matched args.text (percent): "));
-        assert!(got.contains("To silence the first of them:&#10;- name: &quot;SMCP-1001 "), "{got}");
+        assert!(
+            got.contains(", client agent 0.9, server tracker 1.2, matched args.text (percent): ")
+        );
+        assert!(
+            got.contains("To silence the first of them:&#10;- name: &quot;SMCP-1001 "),
+            "{got}"
+        );
         assert!(got.ends_with("  </testsuite>\n</testsuites>\n"));
     }
 

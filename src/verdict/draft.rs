@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use jiff::civil::Date;
+
 use super::approvals::{NO_OWNER, day_of};
 use super::pattern::KeyPattern;
 use super::read::SCHEMA;
@@ -37,8 +39,8 @@ pub struct DraftServer {
     pub last_seen: Timestamp,
 }
 
-/// Writes an approvals file that approves the servers for 90 days after they were last seen. It
-/// parses as it is; owners are [`NO_OWNER`], and clients and tools stand in comments, ready to be
+/// Writes an approvals file with an entry for each server that ends 90 days after it was last
+/// seen. It parses as it is, but approves nothing yet: owners are [`NO_OWNER`]. Clients and tools stand in comments, ready to be
 /// uncommented. Servers without proof of MCP, or with a key that no pattern can name, are listed
 /// in comments only.
 #[must_use]
@@ -59,7 +61,7 @@ pub fn draft(servers: &[DraftServer]) -> String {
             None => left_out.push((server, "its key cannot be written as a pattern")),
             Some(pattern) if keys.insert(pattern.to_string()) => {
                 let name = unique_name(server, &mut names);
-                entry(&mut entries, server, &pattern.to_string(), &name);
+                entry(&mut entries, server, &pattern.to_string(), &name, &Terms::draft(server));
             }
             Some(_) => {}
         }
@@ -78,7 +80,8 @@ pub fn draft(servers: &[DraftServer]) -> String {
 pub fn draft_entry(server: &DraftServer) -> Option<String> {
     let mut text = String::new();
     let key = own_pattern(&server.key)?.to_string();
-    entry(&mut text, server, &key, &unique_name(server, &mut BTreeSet::new()));
+    let name = unique_name(server, &mut BTreeSet::new());
+    entry(&mut text, server, &key, &name, &Terms::draft(server));
     Some(text)
 }
 
@@ -90,14 +93,34 @@ pub(super) fn own_pattern(key: &str) -> Option<KeyPattern> {
 
 /// The day on which what is drafted from traffic of a moment ends: 90 days later.
 #[must_use]
-pub fn draft_expiry(seen: Timestamp) -> jiff::civil::Date {
+pub fn draft_expiry(seen: Timestamp) -> Date {
     day_of(seen)
         .and_then(|day| day.checked_add(jiff::Span::new().days(DRAFT_DAYS)).ok())
-        .unwrap_or(jiff::civil::Date::MAX)
+        .unwrap_or(Date::MAX)
 }
 
-fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str) {
-    let expires = draft_expiry(server.last_seen);
+/// Who answers for a server, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The owner.
+    pub owner: String,
+    /// Last day of the approval.
+    pub expires: Date,
+    /// Who approved it and on which day, if somebody did.
+    pub approved: Option<(String, Date)>,
+}
+
+impl Terms {
+    /// Those of a draft: nobody, for 90 days from when the server was last seen.
+    fn draft(server: &DraftServer) -> Self {
+        let expires = draft_expiry(server.last_seen);
+        Self { owner: NO_OWNER.to_owned(), expires, approved: None }
+    }
+}
+
+pub(super) fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str, terms: &Terms) {
+    let Terms { owner, expires, approved } = terms;
+    let owner = if owner == NO_OWNER { owner.clone() } else { quoted(owner) };
     let evidence = match server.evidence {
         Evidence::Confirmed => "requests and matching answers",
         _ => "requests without matching answers",
@@ -105,7 +128,10 @@ fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str) {
     _ = writeln!(text, "  # seen {} to {}: {evidence}", server.first_seen, server.last_seen);
     _ = writeln!(text, "  - name: {}", quoted(name));
     _ = writeln!(text, "    key: {}", quoted(key));
-    _ = writeln!(text, "    owner: {NO_OWNER}");
+    _ = writeln!(text, "    owner: {owner}");
+    if let Some((by, on)) = approved {
+        _ = writeln!(text, "    approved: {{by: {}, on: {on}}}", quoted(by));
+    }
     _ = writeln!(text, "    expires: {expires}");
     addresses(text, "clients", "everybody may use it; seen", &server.clients);
     addresses(text, "addresses", "any address may answer; seen", &server.addresses);
@@ -202,10 +228,11 @@ servers:
     }
 
     #[test]
-    fn the_draft_approves_what_it_was_drafted_from() {
+    fn the_draft_approves_what_it_was_drafted_from_once_it_has_an_owner() {
         let seen = server("http://mcp.corp.example:8000/mcp");
         let text = draft(std::slice::from_ref(&seen));
         let approvals = Approvals::parse(&text, "draft").unwrap();
+        let owned = Approvals::parse(&text.replace(NO_OWNER, "team"), "draft").unwrap();
         let host = "mcp.corp.example";
         let key = KeyParts { scheme: Scheme::Http, host, port: 8000, path: "/mcp" };
         let usage = Use {
@@ -216,7 +243,8 @@ servers:
             at: seen.last_seen,
             evidence: seen.evidence,
         };
-        assert_eq!(approvals.judge(usage).verdict, Verdict::Approved);
+        assert_eq!(owned.judge(usage.clone()).verdict, Verdict::Approved);
+        assert_eq!(approvals.judge(usage).verdict, Verdict::Unapproved);
         let kinds: Vec<WarningKind> =
             approvals.warnings(seen.last_seen).into_iter().map(|warning| warning.kind).collect();
         assert_eq!(kinds, [WarningKind::NoOwner]);
