@@ -88,7 +88,8 @@ pub(super) fn bytes(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| cannot_read(file, &error))
 }
 
-fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
+/// A file's content as text.
+pub(super) fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
     String::from_utf8(bytes(file, max_bytes)?).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         Failure::new(format!("{}: not UTF-8 from byte {offset} on", file.display()))

@@ -11,12 +11,16 @@
 //! hour. What is not counted is not lost either: at [`Limits::max_findings`] the hits that would
 //! begin another finding are counted as dropped, and the report says so.
 //!
+//! - [`learn`] collects the findings of the first days for one review.
+//! - [`ruling`] is what people said of findings, and how often each rule was right.
 //! - [`severity`] is how the circumstances of a hit change its severity.
 //! - [`silence`] writes what it takes not to be told again.
 
 mod collector;
 mod community_id;
+pub mod learn;
 mod masking;
+pub mod ruling;
 pub mod severity;
 mod silence;
 
