@@ -128,13 +128,13 @@ mod tests {
             "- name: \"SMCP-1001 {}\"\n  rule: SMCP-1001\n  when: {{client.ip: \"10.0.0.1\", \
              server.key: \"http://192.0.2.1:8000/mcp\"}}\n  because: CHANGE-ME\n  owner: \
              CHANGE-ME\n  expires: 2027-02-20\n",
-            &finding.id[..12]
+            finding.short_id()
         );
         assert_eq!(silence(&finding), want);
         let item = item(&finding);
         assert_eq!((item.rule.as_str(), item.expires.as_str()), ("SMCP-1001", "2027-02-20"));
         assert_eq!((item.owner.as_str(), item.because.as_str()), (NO_OWNER, NO_OWNER));
-        assert!(item.name.ends_with(&finding.id[..12]));
+        assert!(item.name.ends_with(finding.short_id()));
     }
 
     #[test]
