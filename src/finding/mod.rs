@@ -14,7 +14,7 @@
 //! - [`learn`] collects the findings of the first days for one review.
 //! - [`ruling`] is what people said of findings, and how often each rule was right.
 //! - [`severity`] is how the circumstances of a hit change its severity.
-//! - [`silence`] writes what it takes not to be told again.
+//! - [`silence()`] writes what it takes not to be told again.
 
 mod collector;
 mod community_id;
