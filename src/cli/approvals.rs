@@ -41,6 +41,7 @@ pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
             print(&draft(&drafts))?;
             Ok(if outcome.troubles.is_empty() { Exit::Clean } else { Exit::Damaged })
         }
+        Approvals::Review(args) => super::review::run(&args),
         Approvals::Schema => {
             let schema = crate::verdict::approvals_schema();
             let text = serde_json::to_string_pretty(&schema).map_err(Failure::new)?;
@@ -50,9 +51,9 @@ pub(super) fn run(command: Approvals) -> Result<Exit, Failure> {
     }
 }
 
-/// Approvals end by the calendar of whoever checks them.
+/// Approvals end by the calendar of whoever checks or makes them.
 #[expect(clippy::disallowed_methods, reason = "an edge: what a person asks today")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seconds = since.map_or(0, |since| since.as_secs());
     Timestamp::from_parts(i64::try_from(seconds).unwrap_or(i64::MAX), 0)

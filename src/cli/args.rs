@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 pub use rules::{Export, Import, New, Rules};
 
+use crate::finding::ruling::Ruling;
 use crate::rules::Severity;
 
 /// Finds Shadow MCP: Model Context Protocol servers in use without approval.
@@ -53,9 +54,12 @@ pub enum Command {
     /// Check, test, explain, write and convert rules.
     #[command(subcommand)]
     Rules(Rules),
-    /// Check and draft approvals.
+    /// Check, draft and review approvals.
     #[command(subcommand)]
     Approvals(Approvals),
+    /// List findings, say which were right, and see how often each rule is.
+    #[command(subcommand)]
+    Findings(Findings),
 }
 
 /// Where rules come from.
@@ -82,9 +86,16 @@ pub struct Replay {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
+    /// Count approvals without an owner (`CHANGE-ME`, as drafts have it) as well.
+    #[arg(long)]
+    pub accept_drafts: bool,
     /// Rules and catalog.
     #[command(flatten)]
     pub rules: RuleSource,
+    /// Collect servers that nobody has decided about in OUT (made, or added to) instead of telling
+    /// their findings; `approvals review OUT` goes through them. Grave findings are told.
+    #[arg(long, value_name = "OUT")]
+    pub learn: Option<PathBuf>,
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "medium", value_parser = fail_on)]
     pub fail_on: FailOn,
@@ -156,9 +167,20 @@ pub struct Watch {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
+    /// Count approvals without an owner (`CHANGE-ME`, as drafts have it) as well.
+    #[arg(long)]
+    pub accept_drafts: bool,
     /// Rules and catalog.
     #[command(flatten)]
     pub rules: RuleSource,
+    /// For so long from the first start on, as 7d, collect servers that nobody has decided about in
+    /// learned.json of --state instead of telling their findings; `approvals review` goes through
+    /// them. Grave findings are told.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub learn: Option<Duration>,
+    /// State directory of --learn.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub state: PathBuf,
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "never", value_parser = fail_on)]
     pub fail_on: FailOn,
@@ -223,8 +245,77 @@ pub enum Approvals {
         #[arg(required = true, value_name = "CAPTURE")]
         captures: Vec<PathBuf>,
     },
+    /// Go through the servers that --learn collected, and approve or reject each.
+    Review(Review),
     /// Print the JSON Schema of approvals files.
     Schema,
+}
+
+/// `shadowtap approvals review`.
+#[derive(Debug, Args)]
+pub struct Review {
+    /// What was learnt: OUT of `replay --learn`, or learned.json in the state directory of `watch
+    /// --learn`.
+    pub file: PathBuf,
+    /// Approvals file that entries are added to; it is made if it is not there.
+    #[arg(long, value_name = "FILE", default_value = "approvals.yaml")]
+    pub approvals: PathBuf,
+    /// Approve these without asking: keys, hosts, or `all`; the others are left.
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',', requires = "owner")]
+    pub yes_to: Vec<String>,
+    /// Who answers for what is approved (default: asked).
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub owner: Option<String>,
+    /// Last day of what is approved, as 2027-03-31 (default: 90 days from now).
+    #[arg(long, value_name = "DAY")]
+    pub expires: Option<String>,
+    /// Who approves (default: $USER).
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// `shadowtap findings`.
+#[derive(Debug, Subcommand)]
+pub enum Findings {
+    /// List the findings of NDJSON files, one line each.
+    List {
+        /// NDJSON files, or folders of them.
+        #[arg(value_name = "FILE", default_value = "findings")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what a finding was: tp (somebody had to act), fp (it did not happen), benign (it is
+    /// allowed). For the last two, print what to write so that it is not told again.
+    Verdict {
+        /// Id of the finding, or the beginning of it.
+        id: String,
+        /// tp, fp or benign.
+        #[arg(value_parser = ruling)]
+        verdict: Ruling,
+        /// NDJSON file or folder that has the finding; may be given several times.
+        #[arg(long = "in", value_name = "PATH", default_value = "findings")]
+        files: Vec<PathBuf>,
+        /// State directory that keeps the verdict.
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+        state: PathBuf,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Print how often each rule was right, by the verdicts so far.
+    Precision {
+        /// State directory that keeps the verdicts.
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+        state: PathBuf,
+    },
+}
+
+/// Where the program remembers things between runs, unless told otherwise.
+pub const DEFAULT_STATE: &str = "state";
+
+fn ruling(text: &str) -> Result<Ruling, String> {
+    let all = [Ruling::Tp, Ruling::Fp, Ruling::Benign];
+    let found = all.into_iter().find(|ruling| ruling.as_str() == text);
+    found.ok_or_else(|| "one of tp, fp, benign".to_owned())
 }
 
 /// `--fail-on`.

@@ -19,6 +19,8 @@ const DEFAULT_APPROVALS: &str = "approvals.yaml";
 pub(super) struct Sources<'a> {
     pub(super) rules: Option<&'a RuleSource>,
     pub(super) approvals: Option<&'a Path>,
+    /// Approvals without an owner count as well.
+    pub(super) accept_drafts: bool,
 }
 
 /// Captures named on the command line.
@@ -35,6 +37,7 @@ pub(super) fn policy(sources: &Sources<'_>) -> Result<Policy, Failure> {
         None if Path::new(DEFAULT_APPROVALS).is_file() => approvals(Path::new(DEFAULT_APPROVALS))?,
         None => Approvals::default(),
     };
+    let approvals = approvals.accepting_drafts(sources.accept_drafts);
     Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)? })
 }
 
@@ -85,7 +88,8 @@ pub(super) fn bytes(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| cannot_read(file, &error))
 }
 
-fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
+/// A file's content as text.
+pub(super) fn text(file: &Path, max_bytes: u64) -> Result<String, Failure> {
     String::from_utf8(bytes(file, max_bytes)?).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         Failure::new(format!("{}: not UTF-8 from byte {offset} on", file.display()))

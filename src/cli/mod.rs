@@ -2,10 +2,14 @@
 
 mod approvals;
 pub mod args;
+mod findings;
 mod keylog;
+mod learn;
 mod load;
 mod progress;
+mod replace;
 mod replay;
+mod review;
 mod rules;
 mod watch;
 
@@ -61,6 +65,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Watch(args) => watch::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),
+        Command::Findings(command) => findings::run(command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

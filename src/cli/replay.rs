@@ -27,7 +27,11 @@ const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     let inputs = load::inputs(&args.captures)?;
-    let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
+    let sources = Sources {
+        rules: Some(&args.rules),
+        approvals: args.approvals.as_deref(),
+        accept_drafts: args.accept_drafts,
+    };
     let policy = load::policy(&sources)?;
     let mut config = Config {
         vlan_scope: !args.ignore_vlan,
@@ -40,13 +44,20 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     }
     reports_are_writable(&args.report, &inputs)?;
     let mut output = Output::open(args, &inputs)?;
-    let outcome = pipeline::replay(&config, &policy, inputs, &mut output).map_err(Failure::new)?;
+    let mut outcome =
+        pipeline::replay(&config, &policy, inputs, &mut output).map_err(Failure::new)?;
     output.bar.clear();
     for trouble in &outcome.troubles {
         complain(&format!("warning: {trouble}"));
     }
     let servers = servers(&policy, &outcome.inventory);
     let mut failures = Vec::new();
+    let learn = args.learn.as_ref();
+    let learnt = learn.map(|file| super::learn::replayed(file, &servers, &mut outcome.findings));
+    let learnt = learnt.transpose().unwrap_or_else(|failure| {
+        failures.push(failure);
+        None
+    });
     let mut written = output.events(&servers, &outcome).unwrap_or_else(|failure| {
         failures.push(failure);
         Vec::new()
@@ -65,6 +76,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     if !args.json {
         let mut notices = notices(&policy, outcome.stats.timestamp);
         notices.extend(unmatched_keylog(args, &config));
+        notices.extend(learnt);
         let report = Report {
             servers: &servers,
             findings: &outcome.findings,

@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::args;
 use super::keylog::{self, Follow};
+use super::learn::Learner;
 use super::load::{self, Sources};
 use super::replay::{notices, print_report, servers};
 use super::{Exit, Failure, complain};
@@ -72,16 +73,18 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let service = Service::new();
     service.ready();
     let key_logs = KeyLogs::new(&args.keylog, Arc::clone(&config.keyring));
-    let mut watcher = Watcher { args, output, signals, service, kept, metrics, key_logs };
+    let learner = args.learn.map(|time| Learner::begin(&args.state, time, super::approvals::now()));
+    let learner = learner.transpose().map_err(explain)?;
+    let mut watcher = Watcher { args, output, signals, service, kept, metrics, key_logs, learner };
     let watched = watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
-    let Watcher { output, kept, metrics, .. } = watcher;
+    let Watcher { output, kept, metrics, learner, .. } = watcher;
     if let Some(metrics) = metrics {
         metrics.stop();
     }
     if let Some(kept) = kept {
         kept.stop();
     }
-    finish(args, &watched, output)
+    finish(args, watched, output, learner)
 }
 
 /// Opens all interfaces.
@@ -115,7 +118,11 @@ fn feeds(args: &args::Watch) -> Result<Vec<Feed<Interface>>, Failure> {
 }
 
 fn policy(args: &args::Watch) -> Result<Policy, Failure> {
-    let sources = Sources { rules: Some(&args.rules), approvals: args.approvals.as_deref() };
+    let sources = Sources {
+        rules: Some(&args.rules),
+        approvals: args.approvals.as_deref(),
+        accept_drafts: args.accept_drafts,
+    };
     load::policy(&sources)
 }
 
@@ -159,6 +166,7 @@ struct Watcher<'a> {
     kept: Option<Kept>,
     metrics: Option<Metrics>,
     key_logs: KeyLogs,
+    learner: Option<Learner>,
 }
 
 /// Key logs that grow while the run goes on.
@@ -226,10 +234,16 @@ impl LiveObserver for Watcher<'_> {
     }
 
     fn server(&mut self, event: &ServerEvent) {
+        if let Some(learner) = &mut self.learner {
+            learner.server(event);
+        }
         self.output.write(&Event::Server(event));
     }
 
     fn finding(&mut self, finding: &Finding, news: News) {
+        if self.learner.as_mut().is_some_and(|learner| !learner.tells(finding, news)) {
+            return;
+        }
         self.output.write(&Event::Finding(&FindingEvent::live(finding, news)));
         if let Some(kept) = &self.kept {
             kept.finding(finding, news);
@@ -275,6 +289,9 @@ impl LiveObserver for Watcher<'_> {
             metrics.turn(now, health);
         }
         self.output.tend(health.elapsed);
+        if let Some(learner) = &mut self.learner {
+            learner.tend(now, health.elapsed);
+        }
         self.service.tend(health);
         if self.signals.stop() || self.output.has_no_reader() {
             self.service.stopping();
@@ -363,7 +380,16 @@ fn summary(stats: &StatsEvent) -> Vec<String> {
 }
 
 /// The report, and the exit code.
-fn finish(args: &args::Watch, watched: &Watched, output: Output) -> Result<Exit, Failure> {
+fn finish(
+    args: &args::Watch,
+    mut watched: Watched,
+    output: Output,
+    learner: Option<Learner>,
+) -> Result<Exit, Failure> {
+    if let Some(learner) = &learner {
+        watched.findings.retain(|finding| learner.shows(finding));
+    }
+    let learnt = learner.and_then(Learner::finish);
     let fails = watched.worst.is_some_and(|worst| args.fail_on.fails(worst));
     let (exit, reason) = match args.fail_on {
         args::FailOn::Never => (Exit::Clean, "stopped; findings do not fail this run".to_owned()),
@@ -384,6 +410,7 @@ fn finish(args: &args::Watch, watched: &Watched, output: Output) -> Result<Exit,
         let more = watched.earlier_findings;
         notices.push(format!("{more} earlier findings are not shown here, but in the output"));
     }
+    notices.extend(learnt);
     let written: Vec<String> = files.into_iter().collect();
     let report = Report {
         servers: &servers(&watched.policy, &watched.inventory),

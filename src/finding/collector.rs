@@ -13,7 +13,7 @@ use std::time::Duration;
 use ring::digest::{Context, SHA256};
 
 use super::masking::{MAX_OUTPUT_CHARS, mask, mask_value};
-use super::{Finding, FlowTuple, PacketNames};
+use super::{Finding, FlowTuple, Matched, PacketNames};
 use crate::decode::TunnelPath;
 use crate::exchange::Visibility;
 use crate::flow::At;
@@ -36,10 +36,18 @@ pub struct Draft {
     pub server: Endpoint,
     /// Client.
     pub client: IpAddr,
+    /// Who was at the client, where the source tells.
+    pub user: Option<String>,
     /// How sure it is that the server speaks MCP.
     pub evidence: Evidence,
     /// Verdict on this client's use of the server.
     pub verdict: Verdict,
+    /// Name of the approval that decided.
+    pub approval: Option<String>,
+    /// The ground of the verdict; masked here.
+    pub reason: String,
+    /// Names and versions of client and server; masked here.
+    pub software: Vec<String>,
     /// The packet.
     pub at: At,
     /// The flow.
@@ -55,12 +63,17 @@ pub struct Draft {
     pub text: String,
     /// Names and values of what the rule wants to show; masked here.
     pub excerpt: Vec<(String, String)>,
+    /// Texts that made the rule match; masked here.
+    pub matched: Vec<Matched>,
+    /// What [`group`](Self::group) stands for: field and value; masked here.
+    pub told_apart: Vec<(String, String)>,
     /// What the source shows.
     pub visibility: Visibility,
 }
 
-/// Bounds. Worst-case memory: `max_findings` × (`max_excerpts` × 2.4 KiB + 4 KiB), which at the
-/// defaults is reached only by rules that quote sixteen full excerpts each time.
+/// Bounds. Worst-case memory: `max_findings` × ((`max_excerpts` + `max_matched` + `max_names`) ×
+/// 2.4 KiB + 4 KiB), which at the defaults is reached only by rules that quote sixteen full
+/// excerpts each time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Hits that come so long after the first of a finding, in packet time, begin a new one.
@@ -73,6 +86,11 @@ pub struct Limits {
     pub max_packets: usize,
     /// So many excerpts are kept per finding, the first ones; each of at most 512 characters.
     pub max_excerpts: usize,
+    /// So many matched texts are kept per finding, the first ones; each of at most 512 characters.
+    pub max_matched: usize,
+    /// So many names of software, and so many values that tell findings apart, are kept per
+    /// finding, the first ones; each of at most 512 characters.
+    pub max_names: usize,
 }
 
 impl Default for Limits {
@@ -83,6 +101,8 @@ impl Default for Limits {
             max_flows: 8,
             max_packets: 16,
             max_excerpts: 16,
+            max_matched: 8,
+            max_names: 8,
         }
     }
 }
@@ -212,7 +232,7 @@ impl Findings {
     pub fn repeat(&mut self, hit: &Hit<'_>) -> bool {
         let limits = self.limits;
         let Some((index, open)) = self.current(hit) else { return false };
-        let repeats = hit.severity <= open.finding.severity;
+        let repeats = hit.severity <= open.finding.severity && !open.changes_verdict(hit);
         if repeats {
             open.repeat(hit, &limits);
             self.note(index);
@@ -301,15 +321,6 @@ impl Findings {
 impl Open {
     fn begin(draft: Draft, limits: &Limits) -> Self {
         let At { packet, time } = draft.at;
-        let excerpt = draft
-            .excerpt
-            .into_iter()
-            .take(limits.max_excerpts)
-            .map(|(name, value)| {
-                let value = mask_value(&name, &value);
-                (name.chars().take(MAX_OUTPUT_CHARS).collect(), value)
-            })
-            .collect();
         let finding = Finding {
             id: id(&draft.rule.id, &draft.server_key, draft.client, draft.group, time),
             rule: draft.rule,
@@ -319,9 +330,15 @@ impl Open {
             server_key: draft.server_key,
             server: draft.server,
             client: draft.client,
+            user: draft.user.as_deref().map(mask),
+            approval: draft.approval,
+            reason: mask(&draft.reason),
+            software: masked(&draft.software, limits),
             visibility: draft.visibility,
             text: mask(&draft.text),
-            excerpt,
+            excerpt: masked_pairs(draft.excerpt, limits.max_excerpts),
+            matched: masked_matches(draft.matched, limits),
+            told_apart: masked_pairs(draft.told_apart, limits.max_names),
             count: 1,
             first_seen: time,
             last_seen: time,
@@ -337,11 +354,6 @@ impl Open {
     }
 
     fn add(&mut self, draft: Draft, limits: &Limits) {
-        let finding = &mut self.finding;
-        if draft.severity > finding.severity {
-            finding.severity = draft.severity;
-            finding.text = mask(&draft.text);
-        }
         let hit = Hit {
             rule: &draft.rule.id,
             severity: draft.severity,
@@ -353,7 +365,35 @@ impl Open {
             flow: draft.flow,
             group: draft.group,
         };
+        let changes_verdict = self.changes_verdict(&hit);
         self.repeat(&hit, limits);
+        let finding = &mut self.finding;
+        if changes_verdict {
+            finding.approval = draft.approval;
+            finding.reason = mask(&draft.reason);
+        }
+        // Names come with the first answers, which may be after the first hit.
+        if draft.software.len() > finding.software.len() {
+            finding.software = masked(&draft.software, limits);
+        }
+        if finding.user.is_none() {
+            finding.user = draft.user.as_deref().map(mask);
+        }
+        if draft.severity > finding.severity {
+            finding.severity = draft.severity;
+            finding.text = mask(&draft.text);
+            if !draft.matched.is_empty() {
+                finding.matched = masked_matches(draft.matched, limits);
+            }
+        }
+    }
+
+    /// Whether a hit brings a verdict that the finding takes over: one on better evidence, or a
+    /// worse one on the same.
+    fn changes_verdict(&self, hit: &Hit<'_>) -> bool {
+        let Finding { evidence, verdict, .. } = self.finding;
+        hit.verdict != verdict
+            && (hit.evidence > evidence || (hit.evidence == evidence && hit.verdict > verdict))
     }
 
     fn repeat(&mut self, hit: &Hit<'_>, limits: &Limits) {
@@ -388,6 +428,29 @@ impl Open {
     }
 }
 
+/// Texts, masked and bounded.
+fn masked(texts: &[String], limits: &Limits) -> Vec<String> {
+    texts.iter().take(limits.max_names).map(|text| mask(text)).collect()
+}
+
+/// Names and values, the values masked, both bounded.
+fn masked_pairs(pairs: Vec<(String, String)>, most: usize) -> Vec<(String, String)> {
+    let masked = |(name, value): (String, String)| {
+        let value = mask_value(&name, &value);
+        (name.chars().take(MAX_OUTPUT_CHARS).collect(), value)
+    };
+    pairs.into_iter().take(most).map(masked).collect()
+}
+
+/// Matched texts, masked and bounded.
+fn masked_matches(matched: Vec<Matched>, limits: &Limits) -> Vec<Matched> {
+    let masked = |matched: Matched| {
+        let text = mask_value(&matched.field, &matched.text);
+        Matched { text, ..matched }
+    };
+    matched.into_iter().take(limits.max_matched).map(masked).collect()
+}
+
 /// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
 /// Lengths keep the parts apart.
 fn id(rule: &str, server_key: &str, client: IpAddr, group: u64, window_start: Timestamp) -> String {
@@ -407,4 +470,4 @@ fn id(rule: &str, server_key: &str, client: IpAddr, group: u64, window_start: Ti
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,15 +1,33 @@
 //! Rule matches and verdicts into findings: identity, windows, masking. Sans-IO.
 //!
-//! Every hit of a rule is a [`Draft`]; [`Findings`] rolls the hits of one rule on one server by
-//! one client within one window into one [`Finding`].
+//! Every hit of a rule is a [`Draft`]; [`Findings`] rolls the hits that are the same into one
+//! [`Finding`].
+//!
+//! Two hits are the same when rule, server key, client and what the rule groups by are the same.
+//! The first one begins a finding and opens its window, an hour unless the rule says otherwise
+//! (`group: {for: ...}`). The window does not slide: a hit inside it raises the count and, if it is
+//! worse, the severity; the first one after it begins a new finding. So 10,000 repeats in an hour
+//! are one finding with a count of 10,000, and something that goes on for a day is told once an
+//! hour. What is not counted is not lost either: at [`Limits::max_findings`] the hits that would
+//! begin another finding are counted as dropped, and the report says so.
+//!
+//! - [`learn`] collects the findings of the first days for one review.
+//! - [`ruling`] is what people said of findings, and how often each rule was right.
+//! - [`severity`] is how the circumstances of a hit change its severity.
+//! - [`silence()`] writes what it takes not to be told again.
 
 mod collector;
 mod community_id;
+pub mod learn;
 mod masking;
+pub mod ruling;
+pub mod severity;
+mod silence;
 
 pub use collector::{Draft, Findings, Hit, Limits, News, Recorded};
 pub use community_id::community_id;
 pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
+pub use silence::{exception, silence};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,6 +73,17 @@ pub trait PacketNames {
     }
 }
 
+/// A text that made a rule match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    /// Field in which it stands.
+    pub field: String,
+    /// View in which it was found: `raw`, or the decoded one that rules name.
+    pub view: String,
+    /// The text; masked in a [`Finding`].
+    pub text: String,
+}
+
 /// What somebody should look at: all hits of one rule on one server by one client within one
 /// window. Text is masked; it may still hold control characters, which each output escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,12 +104,25 @@ pub struct Finding {
     pub server: Endpoint,
     /// The client.
     pub client: IpAddr,
+    /// Who was at the client, where the source tells: no packet does.
+    pub user: Option<String>,
+    /// Name of the approval that decided, also when it no longer holds.
+    pub approval: Option<String>,
+    /// The ground of the verdict, one sentence; empty where only names were seen.
+    pub reason: String,
+    /// Names and versions that client and server gave of themselves: `client agent 0.9`.
+    pub software: Vec<String>,
     /// What the source showed of the first hit.
     pub visibility: Visibility,
     /// What happened, as the first hit of the highest severity tells it.
     pub text: String,
     /// Excerpts of the first hit: name and masked value.
     pub excerpt: Vec<(String, String)>,
+    /// Texts that made the rule match, as the first hit of the highest severity had them.
+    pub matched: Vec<Matched>,
+    /// What tells it apart from other findings of the rule, beside server and client: field and
+    /// masked value.
+    pub told_apart: Vec<(String, String)>,
     /// Number of hits.
     pub count: u64,
     /// Time of the first hit.

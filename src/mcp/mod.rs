@@ -90,4 +90,10 @@ pub struct Contact {
     pub via_proxy: bool,
     /// Address of that proxy, on either of its legs.
     pub proxy: Option<IpAddr>,
+    /// Name of the approval that decided the verdict, also when it no longer holds.
+    pub approval: Option<String>,
+    /// The ground of the verdict, one sentence.
+    pub reason: String,
+    /// Names and versions that client and server gave of themselves: `client agent 0.9`.
+    pub software: Vec<String>,
 }

@@ -8,10 +8,11 @@ use super::analysis::Policy;
 use super::lore::{Judged, Lore};
 use super::place::Place;
 use crate::finding;
+use crate::finding::severity::Outcome;
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Occasion, Resolved, Server, ServerId, ServerKey};
+use crate::mcp::inventory::{Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey};
 use crate::mcp::{Contact, Evidence};
-use crate::observation::RequestInfo;
+use crate::observation::{Kind, Message, RequestInfo, Software};
 use crate::rules::catalog::is_named_for_mcp;
 use crate::rules::{Content, MessageFacts, Subject};
 use crate::verdict::{HostUse, Judgement, KeyParts, Use, Verdict};
@@ -60,7 +61,7 @@ pub(super) fn with_subjects(
             let content = Content::default();
             let subject = Subject::message(request, facts, contact.evidence);
             let subject = subject.with_contact(contact, methods).with_content(&content);
-            let place = Place::of(request, at, contact);
+            let place = Place::of(request, at, contact).ended(outcome_of(message, *reply));
             let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
             with(&subject.with_call(called.as_ref(), &copied), &place);
             lore.remember(&judged, &subject);
@@ -77,7 +78,8 @@ pub(super) fn with_subjects(
                 return;
             };
             let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
-            let place = Place::of(request, *at, contact);
+            let status = response.as_deref().map(|response| response.status);
+            let place = Place::of(request, *at, contact).ended(outcome_of_status(status));
             with(&subject.with_contact(contact, methods), &place);
         }
         Resolved::SseEndpoint { server, request, response, path, at } => {
@@ -107,6 +109,33 @@ pub(super) fn with_subjects(
         }
     }
 }
+/// How a message ended: a request by its reply, an answer by what it says.
+fn outcome_of(message: &Message, reply: Option<Reply>) -> Outcome {
+    let kind = match message.kind {
+        Kind::Result | Kind::Error => Some(message.kind),
+        Kind::Request | Kind::Notification => reply.and_then(|reply| reply.kind),
+    };
+    match kind {
+        Some(Kind::Result) if message.is_error == Some(true) => Outcome::Refused,
+        Some(Kind::Result) => Outcome::Succeeded,
+        Some(Kind::Error) => Outcome::Refused,
+        _ => match outcome_of_status(reply.and_then(|reply| reply.status)) {
+            Outcome::Refused => Outcome::Refused,
+            // A notification is accepted, which says nothing of what it did.
+            Outcome::Unknown | Outcome::Succeeded => Outcome::Unknown,
+        },
+    }
+}
+
+/// How an HTTP exchange ended, as far as its status tells.
+const fn outcome_of_status(status: Option<u16>) -> Outcome {
+    match status {
+        Some(400..) => Outcome::Refused,
+        Some(200..300) => Outcome::Succeeded,
+        _ => Outcome::Unknown,
+    }
+}
+
 /// Contacts kept between subjects at most; then all are made anew.
 const MAX_CONTACTS: usize = 8_192;
 
@@ -132,7 +161,7 @@ struct Stamp {
     address: IpAddr,
     /// Days since the epoch: approvals expire.
     day: i64,
-    sizes: [usize; 4],
+    sizes: [usize; 7],
     path_len: usize,
     unauthenticated_result: bool,
     via_proxy: bool,
@@ -154,6 +183,9 @@ impl Stamp {
                 server.versions.len(),
                 known.map_or(0, |client| client.auth.len()),
                 known.map_or(0, |client| client.tools_called.len()),
+                known.map_or(0, |client| client.software.len()),
+                known.map_or(0, |client| client.user_agents.len()),
+                server.software.len(),
             ],
             path_len: server.key.path.len() + (server.aliases.len() << 16),
             unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
@@ -223,7 +255,31 @@ pub(super) fn contact(policy: &Policy, server: &Server, request: &RequestInfo, a
         approved: policy.approvals.allow_host(host_use(server, client, address, at)).is_some(),
         via_proxy: server.via_proxy,
         proxy: proxy_of(request),
+        approval: judgement.approval.map(|approval| approval.name.clone()),
+        reason: judgement.reason,
+        software: software(server, client),
     }
+}
+
+/// What client and server say that they are; of a client that does not say, its user agents.
+fn software(server: &Server, client: IpAddr) -> Vec<String> {
+    /// So many names of each.
+    const MAX_NAMES: usize = 4;
+    let named = |whose: &str, of: &Software| {
+        format!("{whose} {} {}", of.name, of.version).trim_end().to_owned()
+    };
+    let mut names = Vec::new();
+    if let Some(client) = server.clients.get(&client) {
+        let own = client.software.iter().take(MAX_NAMES);
+        names.extend(own.map(|software| named("client", software)));
+        if names.is_empty() {
+            let agents = client.user_agents.iter().take(MAX_NAMES);
+            names.extend(agents.map(|agent| format!("client {agent}")));
+        }
+    }
+    let own = server.software.iter().take(MAX_NAMES);
+    names.extend(own.map(|software| named("server", software)));
+    names
 }
 
 /// The verdict on a client's use of a server.

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::exchange::Visibility;
-use crate::finding::{Draft, FlowTuple, Hit};
+use crate::finding::severity::{self, Outcome, Reach};
+use crate::finding::{Draft, FlowTuple, Hit, Matched};
 use crate::flow::At;
 use crate::mcp::{Contact, Evidence};
 use crate::net::{Endpoint, Scope};
 use crate::observation::RequestInfo;
-use crate::rules::{Match, Standing};
+use crate::rules::{self, Match, Severity, Standing};
 use crate::verdict::Verdict;
 
 /// Where a subject was seen: what findings say of it, whatever the rule.
@@ -29,6 +30,10 @@ pub(super) struct Place<'a> {
     visibility: Visibility,
     /// The explicit proxy in between.
     proxy: Option<IpAddr>,
+    /// What the inventory and the approvals say; `None` where only names were seen.
+    contact: Option<&'a Contact>,
+    /// How what was seen ended.
+    outcome: Outcome,
 }
 
 pub(super) const TCP: u8 = 6;
@@ -48,6 +53,8 @@ impl<'a> Place<'a> {
             verdict: contact.verdict,
             visibility: request.visibility,
             proxy: contact.proxy,
+            contact: Some(contact),
+            outcome: Outcome::Unknown,
         }
     }
 
@@ -81,13 +88,40 @@ impl<'a> Place<'a> {
             verdict: if standing.approved { Verdict::Approved } else { Verdict::Undetermined },
             visibility: Visibility::Tls,
             proxy: None,
+            contact: None,
+            outcome: Outcome::Unknown,
+        }
+    }
+
+    /// The same, of something that ended so.
+    pub(super) const fn ended(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// What bears on the severity of its hits.
+    fn standing(&self) -> severity::Standing {
+        let server = match self.proxy {
+            None => Some(self.server.ip),
+            // The address is the proxy's, unless the key has the server's own.
+            Some(_) => self.contact.and_then(|contact| contact.host.parse().ok()),
+        };
+        severity::Standing {
+            verdict: self.verdict,
+            direction: server.map_or(Reach::Inside, |ip| Reach::between(self.client, ip)),
+            outcome: self.outcome,
         }
     }
 }
+
+fn severity_of(found: &Match<'_, '_>, place: &Place<'_>) -> Severity {
+    severity::adjust(found.severity, &found.rule.context, place.standing())
+}
+
 pub(super) fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a> {
     Hit {
         rule: &found.rule.info.id,
-        severity: found.severity,
+        severity: severity_of(found, place),
         server_key: place.key,
         client: place.client,
         evidence: place.evidence,
@@ -107,14 +141,19 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
     {
         excerpt.push((PROXY.to_owned(), proxy.to_string()));
     }
+    let contact = place.contact;
     Draft {
         rule: Arc::clone(&found.rule.info),
-        severity: found.severity,
+        severity: severity_of(found, place),
         server_key: place.key.to_owned(),
         server: place.server,
         client: place.client,
+        user: None, // Packets do not tell; logs of proxies will.
         evidence: place.evidence,
         verdict: place.verdict,
+        approval: contact.and_then(|contact| contact.approval.clone()),
+        reason: contact.map(|contact| contact.reason.clone()).unwrap_or_default(),
+        software: contact.map(|contact| contact.software.clone()).unwrap_or_default(),
         at: place.at,
         flow: place.flow,
         scope: place.scope,
@@ -122,8 +161,15 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         window: found.rule.group.window,
         text: found.text(),
         excerpt,
+        matched: found.matched().into_iter().map(matched).collect(),
+        told_apart: found.group(),
         visibility: place.visibility,
     }
+}
+
+fn matched(matched: rules::Matched) -> Matched {
+    let rules::Matched { field, view, text } = matched;
+    Matched { field, view: view.to_owned(), text }
 }
 
 /// What tells findings of a rule apart beyond server and client, as a number that is the same in

@@ -21,6 +21,7 @@ mod columns;
 mod compile;
 mod condition;
 mod content;
+mod context;
 mod cost;
 mod cover;
 mod diff;
@@ -52,6 +53,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::sources as builtin;
 pub use check::{check, compile};
 pub use content::Content;
+pub use context::Dimension;
 pub use cost::{Clock, Cost, Costs, cost, costs};
 pub use cover::{Coverage, Row, RuleRow, Standard, cover};
 pub use diff::{Change, Difference, diff};
@@ -197,30 +199,6 @@ pub enum Lane {
     Alert,
     /// Sure enough to refuse traffic inline.
     Enforce,
-}
-
-/// What moves the severity of a match beside the rule: columns of the severity table.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Dimension {
-    /// What the approvals say of the use.
-    Approval,
-    /// From inside to outside, from outside to inside, or within.
-    Direction,
-    /// Whether the server did what it was asked.
-    Outcome,
 }
 
 /// What a finding repeats of its rule.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, silence};
 use crate::rules::{Lane, RuleInfo, Severity};
 
 /// So many findings are written out per rule; the rest are counted.
@@ -97,6 +97,7 @@ fn write_case<W: Write + ?Sized>(out: &mut W, suite: &str, case: &Case<'_>) -> i
         for step in &case.rule.todo {
             _ = write!(body, "\n- {step}");
         }
+        _ = write!(body, "\nTo silence the first of them:\n{}", silence(first));
         writeln!(
             out,
             r#"      <failure message="{}" type="{}">{}</failure>"#,
@@ -120,7 +121,14 @@ fn listed(findings: &[&Finding]) -> String {
         if let Some(packet) = finding.packets.first() {
             _ = write!(text, " {} packet {}", packet.file, packet.number);
         }
-        _ = writeln!(text, ", {} times, id {}", finding.count, finding.id);
+        _ = write!(text, ", {} times, id {}", finding.count, finding.id);
+        if !finding.software.is_empty() {
+            _ = write!(text, ", {}", finding.software.join(", "));
+        }
+        if let Some(matched) = finding.matched.first() {
+            _ = write!(text, ", matched {} ({}): {}", matched.field, matched.view, matched.text);
+        }
+        text.push('\n');
     }
     if findings.len() > MAX_LISTED {
         _ = writeln!(text, "and {} more", findings.len() - MAX_LISTED);
@@ -190,6 +198,13 @@ mod tests {
             got.contains(r#"message="10.0.0.1 called delete\u{1b}[2J (and 1 more)" type="high""#)
         );
         assert!(got.contains("day 1/a.pcap packet 17, 3 times"));
+        assert!(
+            got.contains(", client agent 0.9, server tracker 1.2, matched args.text (percent): ")
+        );
+        assert!(
+            got.contains("To silence the first of them:&#10;- name: &quot;SMCP-1001 "),
+            "{got}"
+        );
         assert!(got.ends_with("  </testsuite>\n</testsuites>\n"));
     }
 

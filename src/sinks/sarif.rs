@@ -7,10 +7,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::event::MatchedText;
 use super::printable;
-use crate::finding::{Finding, PacketRef};
+use crate::finding::{Finding, Matched, PacketRef, silence};
 use crate::rules::{RuleInfo, Severity};
 
+/// Ends the help of every rule.
+const SILENCE: &str = "\nTo silence a finding: its property `silence` is what to add to the exceptions \
+    or the approvals, with an owner and an end.";
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// Writes a SARIF log: all loaded rules, and one result per finding. The location of a result is
@@ -164,6 +168,17 @@ struct ResultProperties<'a> {
     verdict: crate::verdict::Verdict,
     server_key: &'a str,
     client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: std::borrow::Cow<'a, str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    software: Vec<std::borrow::Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    matched: Vec<MatchedText>,
+    silence: String,
     first_seen: crate::time::Timestamp,
     last_seen: crate::time::Timestamp,
 }
@@ -181,6 +196,7 @@ fn descriptor(rule: &RuleInfo) -> Descriptor<'_> {
     for (number, step) in rule.todo.iter().enumerate() {
         _ = write!(help, "\n{}. {step}", number + 1);
     }
+    help.push_str(SILENCE);
     Descriptor {
         id: &rule.id,
         short_description: Text { text: rule.title.clone() },
@@ -227,10 +243,23 @@ fn result<'a>(finding: &'a Finding, index: &BTreeMap<&str, usize>) -> Outcome<'a
             verdict: finding.verdict,
             server_key: &finding.server_key,
             client: finding.client.to_string(),
+            user: finding.user.as_deref(),
+            approval: finding.approval.as_deref(),
+            reason: printable(&finding.reason),
+            software: finding.software.iter().map(|name| printable(name)).collect(),
+            matched: finding.matched.iter().map(matched).collect(),
+            silence: silence(finding),
             first_seen: finding.first_seen,
             last_seen: finding.last_seen,
         },
     }
+}
+
+/// A text that matched, for a reader that shows it as it is.
+fn matched(matched: &Matched) -> MatchedText {
+    let text = |text: &str| printable(text).into_owned();
+    let Matched { field, view, text: found } = matched;
+    MatchedText { field: text(field), view: text(view), text: text(found) }
 }
 
 /// One location per capture file, its packets among the logical locations.
@@ -296,7 +325,13 @@ mod tests {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
         let rule = &run["tool"]["driver"]["rules"][index];
         assert_eq!(rule["id"], result["ruleId"]);
-        assert_eq!(rule["help"]["text"], "Nobody answers for it.\n1. Ask the owner.");
+        let help = rule["help"]["text"].as_str().unwrap();
+        assert_eq!(help, format!("Nobody answers for it.\n1. Ask the owner.{SILENCE}"));
+        let properties = &result["properties"];
+        assert_eq!(properties["software"][1], "server tracker 1.2");
+        assert_eq!(properties["matched"][0]["text"], "rm -rf /\\u{1b}[2J");
+        assert!(properties["silence"].as_str().unwrap().contains("rule: SMCP-1001"));
+        assert!(properties.get("user").is_none());
         assert_eq!(rule["properties"]["security-severity"], "5.5");
         assert_eq!(result["level"], "error");
         assert_eq!(result["message"]["text"], "10.0.0.1 called delete\\u{1b}[2J (3 times)");

@@ -11,7 +11,8 @@ use super::pattern::{Glob, HostPattern, KeyPattern};
 use crate::exchange::Scheme;
 use crate::time::Timestamp;
 
-/// The owner that a draft carries until somebody takes the server on.
+/// The owner that a draft carries until somebody takes the server on. An approval of nobody
+/// approves nothing, unless drafts are accepted ([`Approvals::accepting_drafts`]).
 pub const NO_OWNER: &str = "CHANGE-ME";
 
 /// Approvals are warned of this many days before they expire.
@@ -61,6 +62,31 @@ impl Tools {
     }
 }
 
+/// The tool list that was reviewed. Judged by whoever knows the tool lists, not by
+/// [`Approvals::judge`](super::Approvals::judge).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// SHA-256 over the canonical tool list, 64 hex digits in lower case; `jcs-sha256:` before it
+    /// in the file.
+    pub tools: String,
+    /// Last day (UTC) on which any other list is accepted too: a change that is announced.
+    pub accept_until: Option<Date>,
+}
+
+impl Pin {
+    /// Whether a tool list with this digest (hex, any case, with or without `jcs-sha256:`) is the
+    /// one that was reviewed, or a change that is announced for now.
+    #[must_use]
+    pub fn accepts(&self, digest: &str, at: Timestamp) -> bool {
+        let digest = digest.strip_prefix(PIN_PREFIX).unwrap_or(digest);
+        let announced = self.accept_until.is_some_and(|day| at < end_of(day));
+        announced || digest.eq_ignore_ascii_case(&self.tools)
+    }
+}
+
+/// What stands before the digest of a pin: JSON in canonical form (RFC 8785), hashed with SHA-256.
+pub(super) const PIN_PREFIX: &str = "jcs-sha256:";
+
 /// One approved server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
@@ -83,6 +109,10 @@ pub struct Approval {
     /// Addresses that the server has; empty means any. A name proves nothing in the clear, since
     /// the client writes the `Host` field.
     pub addresses: Vec<IpNet>,
+    /// The tool list that was reviewed, if it is held to one.
+    pub pin: Option<Pin>,
+    /// Class of the data that may go there, in the words of whoever approves: `internal`.
+    pub data: Option<String>,
     /// Free text.
     pub notes: Option<String>,
     /// Line of the entry in the file.
@@ -93,9 +123,26 @@ impl Approval {
     /// The first moment at which it no longer holds: the end of the expiry day, UTC.
     #[must_use]
     pub fn ends(&self) -> Timestamp {
-        let days = days_since_epoch(self.expires).saturating_add(1);
-        Timestamp::from_parts(days.saturating_mul(SECONDS_PER_DAY), 0)
+        end_of(self.expires)
     }
+
+    /// The tool list that was reviewed, if it is held to one.
+    #[must_use]
+    pub const fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
+    }
+
+    /// Whether nobody has taken it on: its owner is still [`NO_OWNER`].
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.owner.trim().eq_ignore_ascii_case(NO_OWNER)
+    }
+}
+
+/// The first moment after a day, UTC.
+fn end_of(day: Date) -> Timestamp {
+    let days = days_since_epoch(day).saturating_add(1);
+    Timestamp::from_parts(days.saturating_mul(SECONDS_PER_DAY), 0)
 }
 
 pub(super) fn days_since_epoch(date: Date) -> i64 {
@@ -153,6 +200,7 @@ pub struct Approvals {
     approvals: Vec<Approval>,
     pub(super) portals: Vec<IpNet>,
     pub(super) proxies: Vec<IpNet>,
+    accept_drafts: bool,
     /// From the literal part of a host to the approvals with it, as indices.
     by_origin: HashMap<Origin, Vec<usize>>,
     /// The same, whatever scheme and port.
@@ -172,7 +220,19 @@ impl Approvals {
             by_host.entry(literal.clone()).or_default().push(index);
             by_origin.entry(Origin { scheme, port, literal }).or_default().push(index);
         }
-        Self { approvals, portals, proxies, by_origin, by_host }
+        Self { approvals, portals, proxies, accept_drafts: false, by_origin, by_host }
+    }
+
+    /// The same; approvals that nobody has taken on count as well, or do not.
+    #[must_use]
+    pub fn accepting_drafts(mut self, accept: bool) -> Self {
+        self.accept_drafts = accept;
+        self
+    }
+
+    /// Whether an approval may approve anything: somebody answers for it.
+    pub(super) fn counts(&self, approval: &Approval) -> bool {
+        self.accept_drafts || !approval.is_draft()
     }
 
     /// The approvals, in the order of the file.
@@ -224,11 +284,15 @@ impl Approvals {
     /// nobody owns; in the order of the file.
     #[must_use]
     pub fn warnings(&self, at: Timestamp) -> Vec<Warning> {
-        self.approvals.iter().flat_map(|approval| warn(approval, at)).collect()
+        self.approvals.iter().flat_map(|approval| warn(approval, self.accept_drafts, at)).collect()
     }
 }
 
-fn warn(approval: &Approval, at: Timestamp) -> impl Iterator<Item = Warning> + use<> {
+fn warn(
+    approval: &Approval,
+    accept_drafts: bool,
+    at: Timestamp,
+) -> impl Iterator<Item = Warning> + use<> {
     let Approval { name, line, expires, owner, .. } = approval;
     let warning = |kind, text| Warning { name: name.clone(), line: *line, kind, text };
     let ends = approval.ends();
@@ -242,9 +306,10 @@ fn warn(approval: &Approval, at: Timestamp) -> impl Iterator<Item = Warning> + u
     } else {
         None
     };
-    let unowned = owner == NO_OWNER;
-    let owner = unowned.then(|| {
-        warning(WarningKind::NoOwner, format!("approval of {name} has no owner: fill in `owner`"))
+    let so = if accept_drafts { "" } else { ", so it approves nothing" };
+    let owner = approval.is_draft().then(|| {
+        let text = format!("approval of {name} has no owner{so}: fill in `owner`");
+        warning(WarningKind::NoOwner, text)
     });
     expiry.into_iter().chain(owner)
 }

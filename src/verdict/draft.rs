@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use jiff::civil::Date;
+
 use super::approvals::{NO_OWNER, day_of};
 use super::pattern::KeyPattern;
 use super::read::SCHEMA;
+use super::yaml::{comment, printable, quoted};
 use crate::mcp::Evidence;
 use crate::time::Timestamp;
 
@@ -36,8 +39,8 @@ pub struct DraftServer {
     pub last_seen: Timestamp,
 }
 
-/// Writes an approvals file that approves the servers for 90 days after they were last seen. It
-/// parses as it is; owners are [`NO_OWNER`], and clients and tools stand in comments, ready to be
+/// Writes an approvals file with an entry for each server that ends 90 days after it was last
+/// seen. It parses as it is, but approves nothing yet: owners are [`NO_OWNER`]. Clients and tools stand in comments, ready to be
 /// uncommented. Servers without proof of MCP, or with a key that no pattern can name, are listed
 /// in comments only.
 #[must_use]
@@ -51,17 +54,14 @@ pub fn draft(servers: &[DraftServer]) -> String {
     let mut left_out = Vec::new();
     let mut entries = String::new();
     for server in servers {
-        let pattern = KeyPattern::parse(&server.key)
-            .ok()
-            .filter(|pattern| covers_only_itself(pattern, &server.key));
-        match pattern {
+        match own_pattern(&server.key) {
             _ if server.evidence < Evidence::Parsed => {
                 left_out.push((server, "only hints of MCP were seen"));
             }
             None => left_out.push((server, "its key cannot be written as a pattern")),
             Some(pattern) if keys.insert(pattern.to_string()) => {
                 let name = unique_name(server, &mut names);
-                entry(&mut entries, server, &pattern.to_string(), &name);
+                entry(&mut entries, server, &pattern.to_string(), &name, &Terms::draft(server));
             }
             Some(_) => {}
         }
@@ -74,16 +74,53 @@ pub fn draft(servers: &[DraftServer]) -> String {
     text
 }
 
-/// Whether the key, read as a pattern, is exact in host and path: a path on the wire may look
-/// like a wildcard, and a key without a path would cover the whole origin.
-fn covers_only_itself(pattern: &KeyPattern, key: &str) -> bool {
-    !key.contains('*') && pattern.is_exact()
+/// The entry of one server alone, as [`draft`] writes it, to be added to an approvals file; `None`
+/// when its key cannot be written as a pattern that covers nothing else.
+#[must_use]
+pub fn draft_entry(server: &DraftServer) -> Option<String> {
+    let mut text = String::new();
+    let key = own_pattern(&server.key)?.to_string();
+    let name = unique_name(server, &mut BTreeSet::new());
+    entry(&mut text, server, &key, &name, &Terms::draft(server));
+    Some(text)
 }
 
-fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str) {
-    let expires = day_of(server.last_seen)
+/// The key as a pattern that is exact in host and path: a path on the wire may look like a
+/// wildcard, and a key without a path would cover the whole origin.
+pub(super) fn own_pattern(key: &str) -> Option<KeyPattern> {
+    KeyPattern::parse(key).ok().filter(|pattern| !key.contains('*') && pattern.is_exact())
+}
+
+/// The day on which what is drafted from traffic of a moment ends: 90 days later.
+#[must_use]
+pub fn draft_expiry(seen: Timestamp) -> Date {
+    day_of(seen)
         .and_then(|day| day.checked_add(jiff::Span::new().days(DRAFT_DAYS)).ok())
-        .unwrap_or(jiff::civil::Date::MAX);
+        .unwrap_or(Date::MAX)
+}
+
+/// Who answers for a server, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The owner.
+    pub owner: String,
+    /// Last day of the approval.
+    pub expires: Date,
+    /// Who approved it and on which day, if somebody did.
+    pub approved: Option<(String, Date)>,
+}
+
+impl Terms {
+    /// Those of a draft: nobody, for 90 days from when the server was last seen.
+    fn draft(server: &DraftServer) -> Self {
+        let expires = draft_expiry(server.last_seen);
+        Self { owner: NO_OWNER.to_owned(), expires, approved: None }
+    }
+}
+
+pub(super) fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str, terms: &Terms) {
+    let Terms { owner, expires, approved } = terms;
+    let owner = if owner == NO_OWNER { owner.clone() } else { quoted(owner) };
     let evidence = match server.evidence {
         Evidence::Confirmed => "requests and matching answers",
         _ => "requests without matching answers",
@@ -91,7 +128,10 @@ fn entry(text: &mut String, server: &DraftServer, key: &str, name: &str) {
     _ = writeln!(text, "  # seen {} to {}: {evidence}", server.first_seen, server.last_seen);
     _ = writeln!(text, "  - name: {}", quoted(name));
     _ = writeln!(text, "    key: {}", quoted(key));
-    _ = writeln!(text, "    owner: {NO_OWNER}");
+    _ = writeln!(text, "    owner: {owner}");
+    if let Some((by, on)) = approved {
+        _ = writeln!(text, "    approved: {{by: {}, on: {on}}}", quoted(by));
+    }
     _ = writeln!(text, "    expires: {expires}");
     addresses(text, "clients", "everybody may use it; seen", &server.clients);
     addresses(text, "addresses", "any address may answer; seen", &server.addresses);
@@ -124,7 +164,7 @@ fn more(count: usize) -> String {
 }
 
 /// A name for the approval: what the server calls itself, else its host; numbered when taken.
-fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
     let own = server.name.as_deref().map(printable).unwrap_or_default();
     let own: String = own.trim().chars().take(64).collect();
     let host = server.key.split("://").nth(1).unwrap_or_default();
@@ -137,36 +177,6 @@ fn unique_name(server: &DraftServer, taken: &mut BTreeSet<String>) -> String {
         }
     }
     base
-}
-
-/// Control and invisible characters replaced, so that the text stays on its line.
-fn printable(text: &str) -> String {
-    // YAML 1.2 section 5.1 leaves out controls and noncharacters.
-    let safe = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
-            && u32::from(c) & 0xfffe != 0xfffe
-    };
-    text.chars().map(|c| if safe(c) { c } else { '\u{fffd}' }).collect()
-}
-
-/// Text for a comment: one line, bounded.
-fn comment(text: &str) -> String {
-    printable(text).chars().take(200).collect()
-}
-
-/// A double-quoted YAML scalar (YAML 1.2.2 section 7.3.1).
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in printable(text).chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]
@@ -218,10 +228,11 @@ servers:
     }
 
     #[test]
-    fn the_draft_approves_what_it_was_drafted_from() {
+    fn the_draft_approves_what_it_was_drafted_from_once_it_has_an_owner() {
         let seen = server("http://mcp.corp.example:8000/mcp");
         let text = draft(std::slice::from_ref(&seen));
         let approvals = Approvals::parse(&text, "draft").unwrap();
+        let owned = Approvals::parse(&text.replace(NO_OWNER, "team"), "draft").unwrap();
         let host = "mcp.corp.example";
         let key = KeyParts { scheme: Scheme::Http, host, port: 8000, path: "/mcp" };
         let usage = Use {
@@ -232,7 +243,8 @@ servers:
             at: seen.last_seen,
             evidence: seen.evidence,
         };
-        assert_eq!(approvals.judge(usage).verdict, Verdict::Approved);
+        assert_eq!(owned.judge(usage.clone()).verdict, Verdict::Approved);
+        assert_eq!(approvals.judge(usage).verdict, Verdict::Unapproved);
         let kinds: Vec<WarningKind> =
             approvals.warnings(seen.last_seen).into_iter().map(|warning| warning.kind).collect();
         assert_eq!(kinds, [WarningKind::NoOwner]);

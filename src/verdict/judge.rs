@@ -38,13 +38,14 @@ pub struct Judgement<'a> {
 
 impl Approvals {
     /// Judges a use. The first of these that holds: evidence below
-    /// [`Parsed`](Evidence::Parsed) is `Undetermined`; no approval is `Unapproved`; an approval
+    /// [`Parsed`](Evidence::Parsed) is `Undetermined`; no approval, or nothing but drafts that
+    /// nobody has taken on, is `Unapproved`; an approval
     /// past its last day (UTC, by the capture's clock) is `Expired`; reached around the portal is
     /// `PortalBypass`; a client outside `clients` (portals excepted) is `ClientNotAllowed`; a tool
     /// that is denied or not allowed is `ToolNotAllowed`; else `Approved`.
     ///
     /// Of several approvals for one key the most specific decides, so a narrow approval that has
-    /// expired is not saved by a broad one.
+    /// expired is not saved by a broad one. A draft decides only when there is nothing else.
     pub fn judge<'t, T>(&self, usage: Use<'_, T>) -> Judgement<'_>
     where
         T: IntoIterator<Item = &'t str>,
@@ -52,7 +53,10 @@ impl Approvals {
         let Use { key, server, client, tools, at, evidence } = usage;
         let host = normal_host(key.host);
         let covering = self.covering(key.scheme, &host, key.port, key.path);
-        let approval = covering.iter().copied().find(|a| self.at_its_address(a, server));
+        let mut at_its_address =
+            covering.iter().copied().filter(|a| self.at_its_address(a, server));
+        let owned = at_its_address.clone().find(|approval| self.counts(approval));
+        let approval = owned.or_else(|| at_its_address.next());
         let judgement = |verdict, reason| Judgement { verdict, approval, reason };
         if evidence < Evidence::Parsed {
             let reason = "only hints of MCP, nothing that proves it".to_owned();
@@ -84,6 +88,9 @@ impl Approvals {
         T: IntoIterator<Item = &'t str>,
     {
         let Approval { name, owner, expires, via, clients, .. } = approval;
+        if !self.counts(approval) {
+            return (Verdict::Unapproved, format!("approval {name} is a draft without owner"));
+        }
         if at >= approval.ends() {
             return (Verdict::Expired, format!("approval {name} ended on {expires}"));
         }

@@ -9,21 +9,25 @@ mod document;
 mod draft;
 mod host;
 mod judge;
+mod merge;
 mod pattern;
 mod problem;
 mod read;
 mod schema;
+mod yaml;
 
 pub use approvals::{
-    Approval, Approvals, Approved, NO_OWNER, Tools, Via, WARN_DAYS, Warning, WarningKind,
+    Approval, Approvals, Approved, NO_OWNER, Pin, Tools, Via, WARN_DAYS, Warning, WarningKind,
 };
-pub use draft::{DraftServer, draft};
+pub use draft::{DraftServer, Terms, draft, draft_entry, draft_expiry};
 pub use host::HostUse;
 pub use judge::{Judgement, Use};
+pub use merge::{Known, Merged, merge};
 pub use pattern::{BadPattern, Glob, KeyParts, KeyPattern};
 pub use problem::{Position, Problem};
 pub use read::{MAX_FILE_BYTES, MAX_PROBLEMS, SCHEMA};
 pub use schema::approvals_schema;
+pub use yaml::quoted;
 
 use serde::{Deserialize, Serialize};
 

@@ -20,7 +20,7 @@ const MAX_TEXT_CHARS: usize = 2048;
 /// Value of `schema`.
 pub const SCHEMA: &str = "shadowtap/approvals@1";
 
-pub(super) const FILE_KEYS: &[&str] = &["schema", "servers", "portals", "proxies"];
+pub(super) const FILE_KEYS: &[&str] = &["schema", "servers", "portals", "proxies", "groups"];
 pub(super) const SERVER_KEYS: &[&str] = &[
     "name",
     "key",
@@ -31,10 +31,13 @@ pub(super) const SERVER_KEYS: &[&str] = &[
     "clients",
     "tools",
     "addresses",
+    "pin",
+    "data",
     "notes",
 ];
 pub(super) const APPROVED_KEYS: &[&str] = &["by", "on", "ticket"];
 pub(super) const TOOLS_KEYS: &[&str] = &["allow", "deny"];
+pub(super) const PIN_KEYS: &[&str] = &["tools", "accept_until"];
 
 impl Approvals {
     /// Reads the text of an approvals file. `file` is its name, for problems only.
@@ -47,7 +50,7 @@ impl Approvals {
             return Err(vec![Problem::new(file, "", Position::default(), message, None)]);
         }
         let root = document::parse(text, file).map_err(|problem| vec![problem])?;
-        let mut reader = Reader { file, text, problems: Vec::new() };
+        let mut reader = Reader { file, text, problems: Vec::new(), groups: HashMap::new() };
         let approvals = reader.file(&root);
         if reader.problems.is_empty() {
             return Ok(approvals);
@@ -73,6 +76,8 @@ struct Reader<'t> {
     file: &'t str,
     text: &'t str,
     problems: Vec<Problem>,
+    /// Networks by the name of their group.
+    groups: HashMap<String, Vec<IpNet>>,
 }
 
 impl Reader<'_> {
@@ -187,19 +192,8 @@ impl Reader<'_> {
         let Some(node) = fields.get(key) else { return Vec::new() };
         let mut networks = Vec::new();
         for item in self.list(node, key) {
-            let Some(text) = self.text(item, key) else { continue };
-            let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
-            match single.or_else(|_| text.parse::<IpNet>()) {
-                Ok(network) if network.addr() == network.network() => networks.push(network),
-                Ok(network) => {
-                    let hint = format!("write {} or one address", network.trunc());
-                    let message = format!("`{text}` has bits beyond its prefix");
-                    self.problem(item.at, message, Some(hint));
-                }
-                Err(_) => {
-                    let message = format!("`{text}` is not an address or a network");
-                    self.hint(item.at, message, "as 10.20.0.0/16, 192.0.2.7 or 2001:db8::/32");
-                }
+            if let Some(text) = self.text(item, key) {
+                networks.extend(self.network(item, text));
             }
         }
         networks
@@ -230,6 +224,7 @@ impl Reader<'_> {
         }
         let portals = self.networks(&fields, "portals");
         let proxies = self.networks(&fields, "proxies");
+        self.groups = self.groups(&fields);
         let mut servers = Servers::default();
         if let Some(node) = self.required(&fields, "servers", "write `servers: []` to approve none")
         {
@@ -250,9 +245,11 @@ impl Reader<'_> {
         let expires = expires.and_then(|node| self.date(node, "expires"));
         let approved = fields.get("approved").and_then(|node| self.approved(node, expires));
         let via = self.via(&fields, has_portals);
-        let clients = self.networks(&fields, "clients");
+        let clients = self.clients(&fields);
         let tools = fields.get("tools").map(|node| self.tools(node)).unwrap_or_default();
         let addresses = self.networks(&fields, "addresses");
+        let pin = fields.get("pin").and_then(|node| self.pin(node));
+        let data = self.optional_text(&fields, "data");
         let notes = self.optional_text(&fields, "notes");
         let (line, at) = (node.at.line, node.at);
         let name_at = fields.get("name").map_or(at, |node| node.at);
@@ -284,6 +281,8 @@ impl Reader<'_> {
             clients,
             tools,
             addresses,
+            pin,
+            data,
             notes,
             line,
         });
@@ -361,5 +360,7 @@ struct Servers {
     keys: HashMap<String, u64>,
 }
 
+mod clients;
+mod pin;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,9 @@ struct File {
     /// Addresses or networks of our explicit proxies; behind them `addresses` cannot be checked.
     #[schemars(default)]
     proxies: Vec<String>,
+    /// Names for addresses and networks: `clients` take them as `group:name`.
+    #[schemars(default)]
+    groups: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// One approved server.
@@ -37,7 +40,8 @@ struct Server {
         pattern = r"^([Hh][Tt][Tt][Pp][Ss]?|[Tt][Cc][Pp]|[Tt][Ll][Ss])://[^\s?#@]+$"
     ))]
     key: String,
-    /// Who answers for this server.
+    /// Who answers for this server. `CHANGE-ME` is nobody: such an entry is a draft and approves
+    /// nothing.
     owner: String,
     /// Who approved it.
     approved: Option<ApprovedBy>,
@@ -47,7 +51,8 @@ struct Server {
     /// `portal`: may be reached through our portals only.
     #[schemars(default)]
     via: ViaName,
-    /// Addresses or networks that may use it; empty means everybody.
+    /// Addresses, networks (`10.20.0.0/16`, also `net:10.20.0.0/16`) and groups
+    /// (`group:engineering`) that may use it; empty means everybody.
     #[schemars(default)]
     clients: Vec<String>,
     /// Which tools may be called.
@@ -57,6 +62,10 @@ struct Server {
     /// passes.
     #[schemars(default)]
     addresses: Vec<String>,
+    /// The tool list that was reviewed: a server that lists other tools has changed since.
+    pin: Option<PinName>,
+    /// Class of the data that may go there, as `internal`; for people and other programs.
+    data: Option<String>,
     /// Free text.
     notes: Option<String>,
 }
@@ -73,6 +82,19 @@ struct ApprovedBy {
     on: String,
     /// Ticket of the review.
     ticket: Option<String>,
+}
+
+/// The tool list that was reviewed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "pin")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PinName {
+    /// Digest of the tool list, as findings about changed tools print it.
+    #[schemars(regex(pattern = r"^jcs-sha256:[0-9A-Fa-f]{64}$"))]
+    tools: String,
+    /// Last day (UTC) on which any other list is accepted too: a change that is announced.
+    #[schemars(regex(pattern = r"^\d{4}-\d{2}-\d{2}$"))]
+    accept_until: Option<String>,
 }
 
 /// How a server may be reached.
@@ -108,7 +130,7 @@ pub fn approvals_schema() -> schemars::Schema {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read::{APPROVED_KEYS, FILE_KEYS, SERVER_KEYS, TOOLS_KEYS};
+    use super::super::read::{APPROVED_KEYS, FILE_KEYS, PIN_KEYS, SERVER_KEYS, TOOLS_KEYS};
     use super::*;
 
     #[test]
@@ -129,6 +151,7 @@ mod tests {
         assert_eq!(keys("/$defs/server/properties"), sorted(SERVER_KEYS));
         assert_eq!(keys("/$defs/approved/properties"), sorted(APPROVED_KEYS));
         assert_eq!(keys("/$defs/tools/properties"), sorted(TOOLS_KEYS));
+        assert_eq!(keys("/$defs/pin/properties"), sorted(PIN_KEYS));
         let required = &schema["$defs"]["server"]["required"];
         assert_eq!(required, &serde_json::json!(["name", "key", "owner", "expires"]));
         assert_eq!(schema["$defs"]["server"]["additionalProperties"], false);

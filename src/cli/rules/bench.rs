@@ -50,7 +50,7 @@ fn sample(captures: &[PathBuf], source: &RuleSource) -> Result<(Sample, bool), F
     let inputs = load::inputs(captures)?;
     // The rules themselves play no part.
     let without = RuleSource { rules: Vec::new(), no_builtin_rules: true, ..source.clone() };
-    let policy = load::policy(&Sources { rules: Some(&without), approvals: None })?;
+    let policy = load::policy(&Sources { rules: Some(&without), ..Sources::default() })?;
     let policy = Policy { rules: RuleSet::default(), ..policy };
     let (sample, troubles) =
         pipeline::sample(&Config::default(), policy, inputs).map_err(Failure::new)?;

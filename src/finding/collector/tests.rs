@@ -2,7 +2,7 @@ use super::super::{MASK, PacketRef};
 use super::*;
 use crate::rules::{Lane, Status};
 
-pub(super) struct TwoFiles;
+pub(in crate::finding) struct TwoFiles;
 
 impl PacketNames for TwoFiles {
     fn name(&self, packet: u64) -> Option<PacketRef> {
@@ -27,7 +27,7 @@ fn rule(id: &str) -> Arc<RuleInfo> {
     })
 }
 
-pub(super) fn draft(packet: u64, seconds: i64) -> Draft {
+pub(in crate::finding) fn draft(packet: u64, seconds: i64) -> Draft {
     let client = Endpoint::new("10.0.0.1".parse().unwrap(), 40_000);
     let server = Endpoint::new("192.0.2.1".parse().unwrap(), 8000);
     Draft {
@@ -38,13 +38,19 @@ pub(super) fn draft(packet: u64, seconds: i64) -> Draft {
         server_key: "http://192.0.2.1:8000/mcp".to_owned(),
         server,
         client: client.ip,
+        user: None,
         evidence: Evidence::Parsed,
         verdict: Verdict::Unapproved,
+        approval: None,
+        reason: "no approval covers this server".to_owned(),
+        software: vec!["client agent 0.9".to_owned()],
         at: At { packet, time: Timestamp::from_parts(seconds, 0) },
         flow: FlowTuple { client, server, protocol: 6 },
         scope: Scope(0),
         text: "text".to_owned(),
         excerpt: vec![("method".to_owned(), "tools/call".to_owned())],
+        matched: Vec::new(),
+        told_apart: Vec::new(),
         visibility: Visibility::Body,
     }
 }
@@ -227,4 +233,93 @@ fn what_is_learnt_later_makes_a_finding_worse_and_is_not_counted() {
     assert_eq!(learn(3, Severity::Low, Evidence::Confirmed), best);
     findings.record(draft(4, 1));
     assert_eq!(findings.finish(&TwoFiles)[0].count, 2);
+}
+
+#[test]
+fn repeats_that_only_count_are_one_finding_with_their_number() {
+    let mut findings = Findings::default();
+    let first = draft(0, 0);
+    findings.record(first.clone());
+    let hit = |packet: u64| Hit {
+        rule: &first.rule.id,
+        severity: first.severity,
+        server_key: &first.server_key,
+        client: first.client,
+        evidence: first.evidence,
+        verdict: first.verdict,
+        at: At { packet, time: Timestamp::from_parts(3_599, 0) },
+        flow: first.flow,
+        group: first.group,
+    };
+    assert!((1..10_000).all(|packet| findings.repeat(&hit(packet))));
+    let findings = findings.finish(&TwoFiles);
+    assert_eq!((findings.len(), findings[0].count), (1, 10_000));
+    assert_eq!(findings[0].packets.len(), Limits::default().max_packets);
+}
+
+#[test]
+fn a_verdict_that_changes_brings_its_approval_and_reason() {
+    let mut findings = Findings::default();
+    let first = Draft { verdict: Verdict::ToolNotAllowed, ..draft(0, 0) };
+    findings.record(Draft { approval: Some("a".to_owned()), ..first.clone() });
+    let bypass = Draft {
+        verdict: Verdict::PortalBypass,
+        approval: Some("b".to_owned()),
+        reason: "around the portal, password=hunter2secret".to_owned(),
+        ..first.clone()
+    };
+    let hit = |draft: &Draft| {
+        let Draft { rule, severity, server_key, client, evidence, verdict, .. } = draft.clone();
+        let (rule, key) = (rule.id.clone(), server_key);
+        (rule, key, severity, client, evidence, verdict)
+    };
+    let (rule, key, severity, client, evidence, verdict) = hit(&bypass);
+    let hit = Hit {
+        rule: &rule,
+        severity,
+        server_key: &key,
+        client,
+        evidence,
+        verdict,
+        at: bypass.at,
+        flow: bypass.flow,
+        group: 0,
+    };
+    assert!(!findings.repeat(&hit), "more than a number changes");
+    findings.record(bypass);
+    // A better verdict on the same evidence changes nothing.
+    findings.record(Draft { verdict: Verdict::Approved, ..first });
+    let findings = findings.finish(&TwoFiles);
+    assert_eq!(findings[0].verdict, Verdict::PortalBypass);
+    assert_eq!(findings[0].approval.as_deref(), Some("b"));
+    assert!(findings[0].reason.starts_with("around the portal"));
+    assert!(!findings[0].reason.contains("hunter2"));
+    assert_eq!(findings[0].count, 3);
+}
+
+#[test]
+fn software_user_and_matched_texts_are_filled_in_masked_and_bounded() {
+    let mut findings = Findings::default();
+    let text = |text: &str| Matched {
+        field: "args.text".to_owned(),
+        view: "raw".to_owned(),
+        text: text.to_owned(),
+    };
+    findings.record(Draft { matched: vec![text("low")], ..draft(0, 0) });
+    findings.record(Draft {
+        user: Some("ada".to_owned()),
+        software: vec!["client agent 0.9".to_owned(), "server tracker 1.2".to_owned()],
+        severity: Severity::High,
+        matched: vec![text("Bearer abcdefghijklmnop123"); 20],
+        ..draft(1, 1)
+    });
+    let finding = findings.finish(&TwoFiles).remove(0);
+    assert_eq!(finding.user.as_deref(), Some("ada"));
+    assert_eq!(finding.software, ["client agent 0.9", "server tracker 1.2"]);
+    assert_eq!(finding.matched.len(), Limits::default().max_matched);
+    assert_eq!(finding.matched[0].text, format!("Bearer {MASK}"));
+    let secret = Matched { field: "args.value.password".to_owned(), ..text("plain") };
+    let mut findings = Findings::default();
+    findings.record(Draft { matched: vec![secret], ..draft(0, 0) });
+    assert_eq!(findings.finish(&TwoFiles)[0].matched[0].text, MASK);
 }

@@ -362,6 +362,9 @@ impl Exchange {
             approved: false,
             via_proxy: false,
             proxy: None,
+            approval: None,
+            reason: String::new(),
+            software: Vec::new(),
         };
         let mut methods = Vec::new();
         self.contact.apply(&mut contact, &mut methods);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Address, Packet, ServerKey};
 use crate::decode::TunnelLayer;
 use crate::exchange::Visibility;
-use crate::finding::{Finding, FlowTuple, News, PacketRef, community_id};
+use crate::finding::{Finding, FlowTuple, Matched, News, PacketRef, community_id, silence};
 use crate::mcp::Evidence;
 use crate::rules::{Lane, Severity, Status};
 use crate::time::Timestamp;
@@ -31,8 +31,20 @@ pub struct FindingEvent {
     pub verdict: Verdict,
     /// What the source shows.
     pub visibility: Visibility,
+    /// The ground of the verdict.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The approval that decided, also when it no longer holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Named>,
     /// The client.
     pub source: Address,
+    /// ECS `user`: who was at the client, where the source tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Named>,
+    /// What client and server say that they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub software: Vec<String>,
     /// The server.
     pub destination: Address,
     /// The server's key.
@@ -49,6 +61,12 @@ pub struct FindingEvent {
     /// Masked excerpts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<Excerpt>,
+    /// What text matched, and in which view; masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<MatchedText>,
+    /// What to write so that it is not told again: YAML, an item of an exceptions file or of
+    /// `servers` of an approvals file.
+    pub silence: String,
     /// Where to look.
     pub packets: Vec<Packet>,
     /// The flows.
@@ -106,6 +124,24 @@ pub struct Network {
     /// Community ID v1 of the first flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub community_id: Option<String>,
+}
+
+/// Something that has a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+}
+
+/// A text that made the rule match.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatchedText {
+    /// Field in which it stands.
+    pub field: String,
+    /// `raw`, or the decoded view in which it was found.
+    pub view: String,
+    /// The text, masked.
+    pub text: String,
 }
 
 /// A name and a masked value.
@@ -171,6 +207,13 @@ impl From<&FlowTuple> for FlowRef {
     }
 }
 
+impl From<&Matched> for MatchedText {
+    fn from(matched: &Matched) -> Self {
+        let Matched { field, view, text } = matched.clone();
+        Self { field, view, text }
+    }
+}
+
 impl From<&PacketRef> for Packet {
     fn from(packet: &PacketRef) -> Self {
         Self { file: packet.file.to_string(), number: packet.number }
@@ -220,6 +263,8 @@ impl From<&Finding> for FindingEvent {
             },
             message: finding.text.clone(),
             verdict: finding.verdict,
+            reason: finding.reason.clone(),
+            approval: finding.approval.clone().map(|name| Named { name }),
             visibility: finding.visibility,
             source: Address {
                 ip: finding.client,
@@ -228,6 +273,8 @@ impl From<&Finding> for FindingEvent {
                     .filter(|flow| flow.client.ip == finding.client)
                     .map(|flow| flow.client.port),
             },
+            user: finding.user.clone().map(|name| Named { name }),
+            software: finding.software.clone(),
             destination: finding.server.into(),
             server: ServerKey { key: finding.server_key.clone() },
             network: Network {
@@ -242,6 +289,8 @@ impl From<&Finding> for FindingEvent {
             todo: rule.todo.clone(),
             refs: rule.refs.clone(),
             excerpt: finding.excerpt.iter().map(excerpt).collect(),
+            matched: finding.matched.iter().map(MatchedText::from).collect(),
+            silence: silence(finding),
             packets: finding.packets.iter().map(Packet::from).collect(),
             flows,
             tunnels: finding.tunnels.0.iter().map(TunnelRef::from).collect(),

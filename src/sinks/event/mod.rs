@@ -9,7 +9,9 @@ mod message;
 mod server;
 mod stats;
 
-pub use finding::{Excerpt, FindingDetails, FindingEvent, FlowRef, Network, RuleRef, TunnelRef};
+pub use finding::{
+    Excerpt, FindingDetails, FindingEvent, FlowRef, MatchedText, Named, Network, RuleRef, TunnelRef,
+};
 pub use message::{McpMessage, MessageEvent};
 pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::decode::{Tunnel, TunnelLayer, TunnelPath};
 use crate::exchange::Visibility;
-use crate::finding::{Finding, FlowTuple, PacketRef};
+use crate::finding::{Finding, FlowTuple, Matched, PacketRef};
 use crate::mcp::Evidence;
 use crate::net::Direction;
 use crate::observation::{Channel, Kind, MessageId, Software};
@@ -40,9 +40,19 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         server_key: "http://mcp.example:8000/mcp".into(),
         server,
         client: client.ip,
+        user: None,
+        approval: None,
+        reason: "no approval covers this server".into(),
+        software: vec!["client agent 0.9".into(), "server tracker 1.2".into()],
         visibility: Visibility::Body,
         text: "10.0.0.1 called delete\x1b[2J".into(),
         excerpt: vec![("method".into(), "tools/call".into())],
+        matched: vec![Matched {
+            field: "args.text".into(),
+            view: "percent".into(),
+            text: "rm -rf /\x1b[2J".into(),
+        }],
+        told_apart: Vec::new(),
         count: 3,
         first_seen: at(0),
         last_seen: at(60),
@@ -175,6 +185,28 @@ fn a_finding_line_is_an_ecs_alert() {
     assert_eq!(line["verdict"], "unapproved");
     assert_eq!(line["todo"][0], "Ask the owner.");
     assert_eq!(line["excerpt"][0], serde_json::json!({"name": "method", "value": "tools/call"}));
+}
+
+#[test]
+fn a_finding_line_answers_who_with_what_why_and_how_to_silence_it() {
+    let mut finding = sample_finding();
+    finding.user = Some("ada".into());
+    finding.approval = Some("tracker".into());
+    let event = FindingEvent::from(&finding);
+    let line = line(&Event::Finding(&event));
+    assert_eq!(line["user"], serde_json::json!({"name": "ada"}));
+    assert_eq!(line["approval"], serde_json::json!({"name": "tracker"}));
+    assert_eq!(line["reason"], "no approval covers this server");
+    assert_eq!(line["software"], serde_json::json!(["client agent 0.9", "server tracker 1.2"]));
+    let matched =
+        serde_json::json!([{"field": "args.text", "view": "percent", "text": "rm -rf /\u{1b}[2J"}]);
+    assert_eq!(line["matched"], matched);
+    let silence = line["silence"].as_str().unwrap();
+    assert!(silence.starts_with("- name: \"SMCP-1001 0123456789ab\"\n  rule: SMCP-1001\n"));
+    assert!(silence.ends_with("  expires: 2027-02-20\n"), "{silence}");
+    let plain = FindingEvent::from(&sample_finding());
+    let plain = serde_json::to_value(Event::Finding(&plain)).unwrap();
+    assert!(plain.get("user").is_none() && plain.get("approval").is_none());
 }
 
 #[test]

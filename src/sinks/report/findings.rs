@@ -12,6 +12,11 @@ use crate::rules::Severity;
 /// So many findings of one rule and severity are printed; the rest are counted.
 const MAX_PER_RULE: usize = 10;
 
+/// So many names of software are printed of a finding.
+const MAX_SOFTWARE: usize = 4;
+/// So much of a text that matched is printed.
+const MAX_MATCHED_CHARS: usize = 120;
+
 pub(super) fn write<W: Write>(page: &mut Page<'_, W>, findings: &[Finding]) -> io::Result<()> {
     let mut rules: BTreeMap<(Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
@@ -61,6 +66,9 @@ fn rule<W: Write>(
         if !place.is_empty() {
             page.paragraph(&place, 14, 16)?;
         }
+        if std::ptr::eq(*finding, *first) {
+            details(page, finding)?;
+        }
     }
     if findings.len() > MAX_PER_RULE {
         page.paragraph(&format!("and {} more", findings.len() - MAX_PER_RULE), 12, 14)?;
@@ -69,6 +77,28 @@ fn rule<W: Write>(
         page.paragraph(&format!("→ {}", printable(step)), 12, 14)?;
     }
     Ok(())
+}
+
+/// What the first finding of a rule answers beside: with what software, what text matched, and
+/// how to silence it.
+fn details<W: Write>(page: &mut Page<'_, W>, finding: &Finding) -> io::Result<()> {
+    let software = finding.software.iter().map(|name| printable(name).into_owned());
+    let software = listed(software, MAX_SOFTWARE);
+    if !software.is_empty() {
+        page.paragraph(&format!("software: {software}"), 14, 16)?;
+    }
+    if let Some(user) = &finding.user {
+        page.paragraph(&format!("user: {}", printable(user)), 14, 16)?;
+    }
+    if let Some(matched) = finding.matched.first() {
+        let text: String = matched.text.chars().take(MAX_MATCHED_CHARS).collect();
+        let cut = if text.len() < matched.text.len() { "…" } else { "" };
+        let (field, view) = (printable(&matched.field), printable(&matched.view));
+        let line = format!("matched: {field} ({view}): {}{cut}", printable(&text));
+        page.paragraph(&line, 14, 16)?;
+    }
+    let id = printable(finding.short_id());
+    page.paragraph(&format!("to silence it: shadowtap findings verdict {id} benign"), 14, 16)
 }
 
 /// What happened and how often; first by whom and where, if the sentence leaves that out.

@@ -134,10 +134,16 @@ Findings
   HIGH      SMCP-1001 Unapproved \"server\"
             10.0.0.1 → http://mcp.example:8000/mcp: 10.0.0.1 called delete\\u{1b}[2J (3 times)
               look: day 1/a.pcap, frame.number == 17
+              software: client agent 0.9, server tracker 1.2
+              matched: args.text (percent): rm -rf /\\u{1b}[2J
+              to silence it: shadowtap findings verdict 0123456789ab benign
             → Ask the owner.
   MEDIUM    SMCP-2001 Unapproved \"server\"
             10.0.0.1 → http://mcp.example:8000/mcp: tools/list without credentials was answered
               look: day 1/a.pcap, frame.number == 17
+              software: client agent 0.9, server tracker 1.2
+              matched: args.text (percent): rm -rf /\\u{1b}[2J
+              to silence it: shadowtap findings verdict 0123456789ab benign
             → Ask the owner.
   info      2 findings not shown: SMCP-3001 ×2
 
@@ -223,6 +229,11 @@ fn nothing_from_the_network_reaches_the_terminal_raw() {
     finding.text = evil.into();
     finding.server_key = evil.into();
     finding.packets[0].file = evil.into();
+    finding.user = Some(evil.into());
+    finding.software = vec![evil.into()];
+    finding.matched[0].text = evil.into();
+    finding.matched[0].view = evil.into();
+    finding.id = evil.into();
     let mut stats = stats();
     stats.captures[0].file = evil.into();
     stats.captures[0].stopped = Some(evil.into());

@@ -197,3 +197,42 @@ fn no_approvals_at_all_make_everything_unapproved() {
     });
     assert_eq!(judgement.verdict, Verdict::Unapproved);
 }
+
+#[test]
+fn a_draft_approves_nothing_until_somebody_owns_it() {
+    let file = |narrow: &str, broad: &str| {
+        format!(
+            "schema: shadowtap/approvals@1\nservers:\n  - {{name: narrow, key: \
+             https://a.test/mcp, owner: {narrow}, expires: 2027-03-01}}\n  - {{name: broad, key: \
+             https://a.test, owner: {broad}, expires: 2027-03-01}}\n"
+        )
+    };
+    for (narrow, broad, accept, verdict, by) in [
+        ("CHANGE-ME", "CHANGE-ME", false, Verdict::Unapproved, "narrow"),
+        ("change-me", "CHANGE-ME", false, Verdict::Unapproved, "narrow"),
+        ("CHANGE-ME", "CHANGE-ME", true, Verdict::Approved, "narrow"),
+        ("CHANGE-ME", "team", false, Verdict::Approved, "broad"),
+        ("team", "CHANGE-ME", false, Verdict::Approved, "narrow"),
+    ] {
+        let approvals = Approvals::parse(&file(narrow, broad), "x").unwrap();
+        let approvals = approvals.accepting_drafts(accept);
+        let key = KeyParts { scheme: Scheme::Https, host: "a.test", port: 443, path: "/mcp" };
+        let (server, client) = ("192.0.2.1".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        let evidence = Evidence::Parsed;
+        let judgement = approvals.judge(Use { key, server, client, tools: [], at: NOW, evidence });
+        assert_eq!(judgement.verdict, verdict, "{narrow} {broad} {accept}");
+        assert_eq!(judgement.approval.unwrap().name, by);
+        if verdict == Verdict::Unapproved {
+            assert_eq!(judgement.reason, "approval narrow is a draft without owner");
+        }
+        let origin = Some((Scheme::Https, 443));
+        let usage =
+            super::super::HostUse { host: "a.test", origin, server: Some(server), client, at: NOW };
+        let allowed = approvals.allow_host(usage).is_some();
+        assert_eq!(allowed, verdict == Verdict::Approved, "hints are quiet where it is approved");
+        let told = approvals.warnings(NOW).into_iter().map(|warning| warning.text);
+        let approves_nothing = told.filter(|text| text.contains("so it approves nothing")).count();
+        let drafts = [narrow, broad].iter().filter(|owner| **owner != "team").count();
+        assert_eq!(approves_nothing, if accept { 0 } else { drafts });
+    }
+}

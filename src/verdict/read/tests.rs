@@ -163,3 +163,74 @@ fn problems_are_bounded() {
     );
     assert_eq!(Approvals::parse(&text, "x").unwrap_err().len(), MAX_PROBLEMS);
 }
+
+#[test]
+fn clients_are_networks_and_groups_of_networks() {
+    let text = "
+schema: shadowtap/approvals@1
+groups:
+  engineering: [10.30.0.0/16, 'net:2001:db8:30::/48']
+servers:
+  - name: a
+    key: https://a.example/
+    owner: o
+    expires: 2027-01-01
+    clients: [net:10.20.0.0/16, group:engineering, 192.0.2.1]
+";
+    let approvals = Approvals::parse(text, "x").unwrap_or_else(|p| panic!("{p:?}"));
+    let clients: Vec<String> = approvals.all()[0].clients.iter().map(ToString::to_string).collect();
+    assert_eq!(clients, ["10.20.0.0/16", "10.30.0.0/16", "2001:db8:30::/48", "192.0.2.1/32"]);
+    for (clients, want) in [
+        ("[group:engineers]", "did you mean `group:engineering`?"),
+        ("[group:payroll]", "add `groups: {payroll: [10.20.0.0/16]}`"),
+        ("[net:10.20.0.1/16]", "has bits beyond its prefix"),
+        ("[net:everybody]", "`everybody` is not an address"),
+    ] {
+        let text = text.replace("[net:10.20.0.0/16, group:engineering, 192.0.2.1]", clients);
+        assert!(problems(&text).contains(want), "{}", problems(&text));
+    }
+    for (groups, want) in [
+        ("  engineering: []", "group `engineering` is empty"),
+        ("  engineering: 10.0.0.0/8", "`groups` is text, but must be a list"),
+        ("  engineering: [x]", "`x` is not an address"),
+        ("  'two words': [10.0.0.0/8]", "this is no name for a group"),
+        ("  a: [10.0.0.0/8]\n  a: [10.0.0.0/8]", "group `a` stands here twice"),
+    ] {
+        let full = "  engineering: [10.30.0.0/16, 'net:2001:db8:30::/48']";
+        let text = text.replace(full, groups);
+        assert!(problems(&text).contains(want), "{}", problems(&text));
+    }
+}
+
+#[test]
+fn a_pin_is_a_digest_and_perhaps_a_day() {
+    let digest = "AB".repeat(32);
+    let text = |pin: &str| {
+        format!(
+            "schema: shadowtap/approvals@1\nservers:\n  - {{name: a, key: 'https://a.example/', \
+             owner: o, expires: 2027-01-01, data: internal, pin: {pin}}}\n"
+        )
+    };
+    let full = text(&format!("{{tools: 'jcs-sha256:{digest}', accept_until: 2026-12-15}}"));
+    let approvals = Approvals::parse(&full, "x").unwrap_or_else(|p| panic!("{p:?}"));
+    let approval = &approvals.all()[0];
+    let pin = approval.pin().unwrap();
+    assert_eq!(pin.tools, "ab".repeat(32));
+    assert_eq!(approval.data.as_deref(), Some("internal"));
+    let at = |seconds| crate::time::Timestamp::from_parts(seconds, 0);
+    let (on_the_day, after) = (at(1_797_379_199), at(1_797_379_200)); // 2026-12-16T00:00:00Z
+    assert!(pin.accepts(&digest, after) && pin.accepts(&format!("jcs-sha256:{digest}"), after));
+    assert!(pin.accepts("other", on_the_day) && !pin.accepts("other", after));
+    let bare = Approvals::parse(&text(&format!("{{tools: 'jcs-sha256:{digest}'}}")), "x").unwrap();
+    assert_eq!(bare.all()[0].pin().unwrap().accept_until, None);
+    for (pin, want) in [
+        (format!("{{tools: '{digest}'}}"), "`tools` is not the digest of a tool list"),
+        ("{tools: 'jcs-sha256:12'}".to_owned(), "`tools` is not the digest of a tool list"),
+        ("{accept_until: 2026-12-15}".to_owned(), "`tools` is missing"),
+        (format!("{{tools: 'jcs-sha256:{digest}', until: x}}"), "unknown key `until`"),
+        (format!("{{tools: 'jcs-sha256:{digest}', accept_until: soon}}"), "is not a date"),
+        (digest.clone(), "`pin` is text, but must be a map"),
+    ] {
+        assert!(problems(&text(&pin)).contains(want), "{pin}: {}", problems(&text(&pin)));
+    }
+}

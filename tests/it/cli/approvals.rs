@@ -157,7 +157,10 @@ fn a_draft_parses_and_with_owners_leaves_nothing_unapproved() {
     let check = run_in(folder.path(), &["approvals", "check", "draft.yaml"]);
     assert_eq!(check.code, 0, "{}", check.stderr);
     assert!(check.stdout.starts_with("draft.yaml: 6 approvals, "), "{}", check.stdout);
-    assert_eq!(check.stdout.matches("has no owner: fill in `owner`").count(), 6);
+    assert_eq!(
+        check.stdout.matches("has no owner, so it approves nothing: fill in `owner`").count(),
+        6
+    );
     let before = replay(folder.path(), &[NAME]);
     assert_eq!(count(&before, "SMCP-3001"), 6);
     let owned = draft.stdout.replace("CHANGE-ME", "somebody");
@@ -210,7 +213,7 @@ fn the_schema_is_json_schema_that_knows_every_key() {
     let run = run_in(root(), &["approvals", "schema"]);
     let schema: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    for key in ["schema", "servers", "portals", "proxies"] {
+    for key in ["schema", "servers", "portals", "proxies", "groups"] {
         assert!(schema["properties"][key].is_object(), "{key}");
     }
 }

@@ -6,7 +6,7 @@ use crate::run::root;
 #[test]
 fn without_arguments_the_help_is_shown_and_nothing_done() {
     let folder = tempfile::tempdir().unwrap();
-    for args in [&[][..], &["rules"], &["approvals"]] {
+    for args in [&[][..], &["rules"], &["approvals"], &["findings"]] {
         let run = run_in(folder.path(), args);
         assert_eq!(run.code, 2, "{args:?}");
         assert!(run.stderr.contains("Usage: shadowtap"), "{args:?}: {}", run.stderr);

@@ -3,6 +3,7 @@
 mod approvals;
 mod help;
 mod inputs;
+mod noise;
 mod outputs;
 mod report;
 mod rules;
