@@ -43,6 +43,7 @@ fn check(paths: &[std::path::PathBuf]) -> Result<Exit, Failure> {
         let text = format!("{}: no rules; files named .yaml or .yml are read", names.join(", "));
         return Err(Failure::new(text));
     }
+    let sources = rules::beside_builtin(sources, &limits);
     let (set, report) = rules::check(&sources, &limits, &Recogniser);
     print(&report.to_string())?;
     if let Some(set) = set {
