@@ -1,12 +1,13 @@
 //! Files that stand outside of rules, against the rules. Everything wrong goes into the report.
 
 mod correlation;
+mod examples;
 mod items;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::correlation::Correlation;
-use super::{Exception, Plan, Threshold, Tuning, number};
+use super::{CEILING_ID, Exception, Plan, Threshold, Tuning, number};
 use crate::rules::compile::Outside;
 use crate::rules::field::{Field, On};
 use crate::rules::list::Lists;
@@ -46,6 +47,10 @@ pub(in crate::rules) fn compile(files: Files<'_>, report: &mut Report) -> Tuning
                 thresholds.items.iter().for_each(|item| compiler.threshold(source, item));
             }
             File::Correlation(correlation) => compiler.correlation(source, correlation),
+            File::Rule(rule) if rule.id.value == CEILING_ID => {
+                let message = format!("`{CEILING_ID}` is an id of the program itself");
+                compiler.error(source, rule.id.place, "duplicate-id", message, "");
+            }
             File::Rule(_) | File::List(_) => {}
         }
     }

@@ -326,6 +326,8 @@ fn windows_and_groups_are_bounded() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn everything_is_reported_excepted_held_back_or_a_building_block(
         hits in prop::collection::vec(
