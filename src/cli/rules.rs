@@ -53,7 +53,7 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         let text = format!("{}: no rules; files named .yaml or .yml are read", names.join(", "));
         return Err(Failure::new(text));
     }
-    Ok(sources)
+    Ok(rules::beside_builtin(sources, &limits))
 }
 
 fn check(paths: &[PathBuf]) -> Result<Exit, Failure> {

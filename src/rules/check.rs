@@ -1,6 +1,6 @@
 //! Files into a rule set, and everything that is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::list::{self, List, Lists};
@@ -8,7 +8,8 @@ use super::problem::{Problem, Report, Source};
 use super::set::{Choice, Compiled, RuleSet};
 use super::syntax::{self, File};
 use super::testing::{self, Recognise};
-use super::{Limits, compile as compiler};
+use super::tuning::{self, Tuning};
+use super::{Limits, builtin, compile as compiler};
 
 /// Compiles files into a rule set, without running examples. The report holds warnings.
 ///
@@ -16,13 +17,13 @@ use super::{Limits, compile as compiler};
 ///
 /// Everything that is wrong, when anything is: a set is used whole or not at all.
 pub fn compile(sources: &[Source], limits: &Limits) -> Result<(RuleSet, Report), Report> {
-    let (rules, lists, mut report) = assemble(sources, limits);
+    let (rules, lists, tuning, mut report) = assemble(sources, limits);
     report.sort();
     if report.has_errors() {
         return Err(report);
     }
     match RuleSet::new(rules, lists) {
-        Ok(set) => Ok((set, report)),
+        Ok(set) => Ok((set.with_tuning(tuning), report)),
         Err(error) => {
             let message = format!("the literals of all rules are too many: {error}");
             report.push(Problem::of_file("(all rules)", "too-many-literals", message));
@@ -38,7 +39,7 @@ pub fn check(
     limits: &Limits,
     recognise: &dyn Recognise,
 ) -> (Option<RuleSet>, Report) {
-    let (rules, lists, mut report) = assemble(sources, limits);
+    let (rules, lists, tuning, mut report) = assemble(sources, limits);
     let texts: BTreeMap<&str, &Source> =
         sources.iter().map(|source| (source.name.as_str(), source)).collect();
     for rule in &rules {
@@ -46,13 +47,46 @@ pub fn check(
             testing::run(source, rule, recognise, &mut report);
         }
     }
+    for correlation in tuning.correlations() {
+        if let Some(source) = texts.get(correlation.file.as_str()) {
+            tuning::run(source, correlation, &mut report);
+        }
+    }
     report.sort();
     let set = if report.has_errors() { None } else { RuleSet::new(rules, lists).ok() };
-    (set, report)
+    (set.map(|set| set.with_tuning(tuning)), report)
+}
+
+/// The files, and where some of them refer to rules that others have (exceptions, thresholds,
+/// correlations), the built-in files too, but for those whose ids and names the files have
+/// themselves: so that an exception for a built-in rule can be checked alone.
+#[must_use]
+pub fn beside_builtin(mut sources: Vec<Source>, limits: &Limits) -> Vec<Source> {
+    let name = |file: File| match file {
+        File::Rule(rule) => Some(rule.id.value),
+        File::Correlation(correlation) => Some(correlation.id.value),
+        File::List(list) => Some(list.name.value),
+        File::Exceptions(_) | File::Thresholds(_) => None,
+    };
+    let files: Vec<File> =
+        sources.iter().filter_map(|source| syntax::parse(source, limits).ok()).collect();
+    let refers = |file: &File| !matches!(file, File::Rule(_) | File::List(_));
+    if !files.iter().any(refers) {
+        return sources;
+    }
+    let names: BTreeSet<String> = files.into_iter().filter_map(name).collect();
+    sources.extend(builtin().into_iter().filter(|source| {
+        let own = syntax::parse(source, limits).ok().and_then(name);
+        own.is_none_or(|own| !names.contains(&own))
+    }));
+    sources
 }
 
 /// Parses and compiles every file, and checks them against each other.
-pub(super) fn assemble(sources: &[Source], limits: &Limits) -> (Vec<Compiled>, Lists, Report) {
+pub(super) fn assemble(
+    sources: &[Source],
+    limits: &Limits,
+) -> (Vec<Compiled>, Lists, Tuning, Report) {
     let mut report = Report::default();
     if sources.len() > limits.max_files {
         let message = format!("{} files; at most {} are read", sources.len(), limits.max_files);
@@ -82,8 +116,19 @@ pub(super) fn assemble(sources: &[Source], limits: &Limits) -> (Vec<Compiled>, L
     }
     rules.sort_by(|a, b| a.info.id.cmp(&b.info.id));
     budget(&rules, limits, &mut report);
+    let tuning = tuning::compile(
+        tuning::Files {
+            files: &files,
+            rules: &rules,
+            lists: &lists,
+            limits,
+            // No rule is one until rules have the key `building_block`.
+            is_building_block: &|rule| rule.building_block,
+        },
+        &mut report,
+    );
     unused(&lists, &mut report);
-    (rules, lists, report)
+    (rules, lists, tuning, report)
 }
 
 fn lists(files: &[(&Source, File)], limits: &Limits, report: &mut Report) -> Lists {

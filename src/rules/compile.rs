@@ -19,6 +19,77 @@ use crate::mcp::Evidence;
 /// Longest title, in characters: it is shown in one line of a table.
 const MAX_TITLE_CHARS: usize = 100;
 
+/// What a rule of any kind says of itself.
+pub(super) struct Card<'a> {
+    pub(super) id: &'a Located<String>,
+    pub(super) rev: &'a Located<u32>,
+    pub(super) title: &'a Located<String>,
+    pub(super) status: Status,
+    pub(super) why: &'a Located<String>,
+    pub(super) confidence: &'a Located<u8>,
+    pub(super) refs: &'a [Located<String>],
+}
+
+impl<'a> Card<'a> {
+    fn of(rule: &'a syntax::Rule) -> Self {
+        let syntax::Rule { id, rev, title, status, why, confidence, refs, .. } = rule;
+        Self { id, rev, title, status: *status, why, confidence, refs }
+    }
+}
+
+/// What stands outside of rules, and is compiled for the subjects of rules.
+#[derive(Clone, Copy)]
+pub(super) struct Outside<'a> {
+    pub(super) source: &'a Source,
+    pub(super) lists: &'a Lists,
+    pub(super) limits: &'a Limits,
+}
+
+impl Outside<'_> {
+    /// Checks what a rule of any kind says of itself.
+    pub(super) fn card(&self, card: &Card<'_>, report: &mut Report) {
+        self.with(On::Message, report, |compiler| {
+            compiler.identity(card);
+            compiler.references(card);
+        });
+    }
+
+    /// A condition on one kind of subject.
+    pub(super) fn condition(
+        &self,
+        clause: &Located<syntax::Clause>,
+        on: On,
+        report: &mut Report,
+    ) -> Node {
+        self.with(on, report, |compiler| compiler.condition(clause))
+    }
+
+    /// A field that one kind of subject has.
+    pub(super) fn field(
+        &self,
+        name: &Located<String>,
+        on: On,
+        report: &mut Report,
+    ) -> Option<Field> {
+        self.with(on, report, |compiler| compiler.field(name))
+    }
+
+    /// The window of a group.
+    pub(super) fn group(&self, group: &syntax::Group, report: &mut Report) -> Group {
+        self.with(On::Message, report, |compiler| compiler.group(group))
+    }
+
+    fn with<R>(
+        &self,
+        on: On,
+        report: &mut Report,
+        compile: impl FnOnce(&mut Compiler<'_>) -> R,
+    ) -> R {
+        let Self { source, lists, limits } = *self;
+        compile(&mut Compiler { source, on, lists, limits, report })
+    }
+}
+
 /// What compiling one rule needs.
 struct Compiler<'a> {
     source: &'a Source,
@@ -39,10 +110,10 @@ pub(super) fn rule(
     let mut found = Report::default();
     let on = rule.on;
     let mut compiler = Compiler { source, on, lists, limits, report: &mut found };
-    compiler.identity(rule);
+    compiler.identity(&Card::of(rule));
     compiler.evidence_gate(rule);
     compiler.engine(rule);
-    compiler.references(rule);
+    compiler.references(&Card::of(rule));
     compiler.examples(rule);
     let when = compiler.condition(&rule.when);
     let raise = rule.raise.iter();
@@ -127,7 +198,7 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
 }
 
 /// `90s`, `10m`, `1h`, `7d`; not zero, and at most a year.
-fn parse_window(text: &str) -> Option<Duration> {
+pub(super) fn parse_window(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let seconds = match unit {
         's' => 1,
@@ -150,8 +221,8 @@ impl Compiler<'_> {
         self.report.push(problem);
     }
 
-    fn identity(&mut self, rule: &syntax::Rule) {
-        let Located { value: id, place } = &rule.id;
+    fn identity(&mut self, rule: &Card<'_>) {
+        let Located { value: id, place } = rule.id;
         if !is_id(id) {
             let problem = self.error(*place, "bad-id", format!("`{id}` is not a rule id"));
             self.push(problem.hint("`SMCP-` and four digits; rules of your own: SMCP-9000 and up"));
@@ -160,7 +231,7 @@ impl Compiler<'_> {
             let problem = self.error(rule.rev.place, "bad-rev", "revisions count from 1");
             self.push(problem);
         }
-        let title = &rule.title;
+        let title = rule.title;
         let length = title.value.chars().count();
         if length == 0 || length > MAX_TITLE_CHARS || title.value.contains('\n') {
             let message = format!("a title is one line of 1 to {MAX_TITLE_CHARS} characters");
@@ -216,8 +287,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn references(&mut self, rule: &syntax::Rule) {
-        for url in &rule.refs {
+    fn references(&mut self, rule: &Card<'_>) {
+        for url in rule.refs {
             let rest = url.value.strip_prefix("https://");
             let rest = rest.or_else(|| url.value.strip_prefix("http://"));
             let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();

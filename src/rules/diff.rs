@@ -60,6 +60,8 @@ fn read(sources: &[Source], limits: &Limits) -> Result<BTreeMap<String, Value>, 
         let id = match syntax::parse(source, limits)? {
             File::Rule(rule) => rule.id.value.clone(),
             File::List(list) => format!("${}", list.name.value),
+            File::Correlation(correlation) => correlation.id.value.clone(),
+            File::Exceptions(_) | File::Thresholds(_) => source.name.clone(),
         };
         rules.insert(id, syntax::any(source)?);
     }

@@ -142,7 +142,7 @@ fn prefilter(rule: &Compiled) -> String {
 }
 
 /// The name that files use for a value of an enumeration.
-fn word(value: impl serde::Serialize) -> String {
+pub(super) fn word(value: impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),

@@ -54,6 +54,30 @@ const RULE_KEYS: [&str; 24] = [
 /// Keys of a list file.
 const LIST_KEYS: [&str; 5] = ["schema", "name", "kind", "items", "source"];
 
+/// Keys of a correlation file.
+const CORRELATION_KEYS: [&str; 17] = [
+    "schema",
+    "id",
+    "rev",
+    "title",
+    "status",
+    "lane",
+    "severity",
+    "confidence",
+    "why",
+    "todo",
+    "map",
+    "refs",
+    "correlate",
+    "report",
+    "group",
+    "noise",
+    "tests",
+];
+
+/// Keys of a file of exceptions or thresholds.
+const ITEM_KEYS: [&str; 2] = ["schema", "items"];
+
 /// Formats a file. The text is the same when it is formatted already.
 ///
 /// # Errors
@@ -64,6 +88,8 @@ pub fn format(source: &Source, limits: &Limits) -> Result<String, Box<Problem>> 
     let keys: &[&str] = match syntax::parse(source, limits)? {
         File::Rule(_) => &RULE_KEYS,
         File::List(_) => &LIST_KEYS,
+        File::Correlation(_) => &CORRELATION_KEYS,
+        File::Exceptions(_) | File::Thresholds(_) => &ITEM_KEYS,
     };
     let before = syntax::any(source)?;
     let mut wrong = None;

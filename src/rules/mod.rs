@@ -12,6 +12,7 @@
 //! - `field` is the catalogue of what rules can read from a [`Subject`].
 //! - `prefilter` looks for literals first, so that few rules are evaluated on any one subject.
 //! - `testing` runs the examples that every rule brings along.
+//! - [`tuning`] is what stands outside of rules: exceptions, thresholds, correlations.
 //! - [`catalog`] knows the hosts of public MCP services.
 
 mod builtin;
@@ -46,12 +47,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod trial;
+pub mod tuning;
 mod why;
 
 use serde::{Deserialize, Serialize};
 
 pub use builtin::sources as builtin;
-pub use check::{check, compile};
+pub use check::{beside_builtin, check, compile};
 pub use content::Content;
 pub use context::Dimension;
 pub use cost::{Clock, Cost, Costs, cost, costs};
@@ -64,7 +66,7 @@ pub use format::format;
 pub use fresh::{Fresh, fresh};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
-pub use schema::{list_schema, schema};
+pub use schema::{correlation_schema, exceptions_schema, list_schema, schema, thresholds_schema};
 pub use set::{Choice, Compiled, Group, Match, Matched, RuleSet, Scratch};
 pub use subject::{
     Copied, Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing,
@@ -112,20 +114,36 @@ impl Default for Limits {
     }
 }
 
-/// Compiles arbitrary text as a rule file, for fuzzing.
+/// Compiles arbitrary text as a file of any kind, beside a rule that it can refer to, and runs its
+/// examples, for fuzzing.
 #[cfg(fuzzing)]
 pub fn fuzz(data: &[u8]) {
+    const BESIDE: &str = "{schema: shadowtap/rule@1, id: SMCP-9001, rev: 1, title: t, \
+        status: experimental, lane: hunt, severity: info, confidence: 1, why: w, \
+        refs: ['https://example.com'], on: message, when: {mcp.method: tools/call}, \
+        report: {text: x}, tests: [{name: a, give: {}, want: hit}, \
+        {name: b, give: {}, want: none}]}";
+    struct Nothing;
+    impl Recognise for Nothing {
+        fn subjects(&self, _: &Given) -> Result<Vec<OwnedSubject>, String> {
+            Ok(Vec::new())
+        }
+    }
     if let Ok(text) = std::str::from_utf8(data) {
-        let source = Source { name: "fuzz.yaml".into(), text: text.into() };
-        match compile(&[source], &Limits::default()) {
+        let beside = Source { name: "beside.yaml".into(), text: BESIDE.into() };
+        let sources = [beside, Source { name: "fuzz.yaml".into(), text: text.into() }];
+        match compile(&sources, &Limits::default()) {
             Ok((set, report)) => {
                 let _: String = set.rules().iter().map(|rule| explain(rule)).collect();
                 let _: String = report.to_string();
+                let _ = set.tuning().warnings(crate::time::Timestamp::EPOCH);
             }
             Err(report) => {
                 let _: String = report.to_string();
             }
         }
+        let (_, report) = check(&sources, &Limits::default(), &Nothing);
+        let _: String = report.to_string();
     }
 }
 

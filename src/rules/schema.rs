@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::compile::{OPERATORS, operators as operators_of};
 use super::field::{CATALOGUE, Shape, Spec};
-use super::syntax::{Clause, List, Prefilter, Rule};
+use super::syntax::{Clause, Correlation, Exceptions, List, Prefilter, Rule, Thresholds};
 
 /// JSON Schema of rule files.
 #[must_use]
@@ -19,6 +19,24 @@ pub fn schema() -> Value {
 #[must_use]
 pub fn list_schema() -> Value {
     schemars::schema_for!(List).to_value()
+}
+
+/// JSON Schema of files of exceptions.
+#[must_use]
+pub fn exceptions_schema() -> Value {
+    schemars::schema_for!(Exceptions).to_value()
+}
+
+/// JSON Schema of files of thresholds.
+#[must_use]
+pub fn thresholds_schema() -> Value {
+    schemars::schema_for!(Thresholds).to_value()
+}
+
+/// JSON Schema of correlation files.
+#[must_use]
+pub fn correlation_schema() -> Value {
+    schemars::schema_for!(Correlation).to_value()
 }
 
 impl JsonSchema for Clause {

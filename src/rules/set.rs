@@ -14,6 +14,7 @@ use super::prefilter::{Candidate, Marks, Prefilter};
 use super::subject::Subject;
 use super::syntax::{Taxonomy, Test};
 use super::template::{self, Template};
+use super::tuning::Tuning;
 use super::{Dimension, RuleInfo, Severity, Status};
 use crate::mcp::Evidence;
 
@@ -90,7 +91,7 @@ pub struct Match<'r, 's> {
     pub rule: &'r Compiled,
     /// Its severity here.
     pub severity: Severity,
-    subject: Subject<'s>,
+    pub(super) subject: Subject<'s>,
 }
 
 impl Match<'_, '_> {
@@ -195,6 +196,7 @@ pub struct RuleSet {
     rules: Vec<Compiled>,
     lists: Lists,
     prefilter: Prefilter,
+    tuning: Tuning,
 }
 
 /// What evaluation needs to write to; one per thread, of use with any set.
@@ -212,7 +214,19 @@ impl RuleSet {
         let candidate = |rule| Compiled::is_active(rule).then(|| rule.candidate());
         let candidates: Vec<_> = rules.iter().map(candidate).collect();
         let prefilter = Prefilter::new(&candidates)?;
-        Ok(Self { rules, lists, prefilter })
+        Ok(Self { rules, lists, prefilter, tuning: Tuning::default() })
+    }
+
+    /// The same set with what stands outside of its rules.
+    pub(super) fn with_tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Exceptions, thresholds and correlations.
+    #[must_use]
+    pub const fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// All rules, by id; drafts and deprecated ones too.

@@ -45,7 +45,7 @@ pub fn test(
     recognise: &dyn Recognise,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Trials {
-    let (rules, _lists, mut refused) = assemble(sources, limits);
+    let (rules, _, _, mut refused) = assemble(sources, limits);
     let texts: BTreeMap<&str, &Source> =
         sources.iter().map(|source| (source.name.as_str(), source)).collect();
     let mut trials = Trials::default();

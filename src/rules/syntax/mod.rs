@@ -1,17 +1,26 @@
 //! Rule and list files as written: what YAML gives, before anything is checked against anything.
 
 mod clause;
+mod correlation;
 mod example;
+mod exceptions;
 mod given;
 mod handshake;
+mod thresholds;
 
 use serde::{Deserialize, Deserializer};
 
 pub use clause::{Clause, Operand, Scalar, Term};
+pub use correlation::{
+    CORRELATION_SCHEMA, Correlate, Correlation, CorrelationKind, CorrelationTest, GivenMatch,
+    Measure, Order,
+};
 pub(in crate::rules) use example::any;
 pub use example::example;
+pub use exceptions::{EXCEPTIONS_SCHEMA, Exception, Exceptions, RuleChoice};
 pub use given::{Exchange, Given, GivenContact, Request, Response, Want};
 pub use handshake::{Answer as GivenAnswer, Dns as GivenDns, Hello as GivenHello};
+pub use thresholds::{Per, THRESHOLDS_SCHEMA, Threshold, ThresholdKind, Thresholds};
 
 use super::field::On;
 use super::problem::{Located, Problem, Source};
@@ -268,7 +277,17 @@ pub enum File {
     Rule(Box<Rule>),
     /// One list.
     List(List),
+    /// Exceptions.
+    Exceptions(Exceptions),
+    /// Thresholds.
+    Thresholds(Thresholds),
+    /// One correlation.
+    Correlation(Box<Correlation>),
 }
+
+/// The values of `schema:` that files can have.
+pub const SCHEMAS: [&str; 5] =
+    [RULE_SCHEMA, LIST_SCHEMA, EXCEPTIONS_SCHEMA, THRESHOLDS_SCHEMA, CORRELATION_SCHEMA];
 
 /// Parses one file; the error says what and where.
 ///
@@ -285,15 +304,19 @@ pub fn parse(source: &Source, limits: &Limits) -> Result<File, Box<Problem>> {
         return Err(Box::new(Problem::of_file(&source.name, "too-long", message)));
     }
     let head: Head = read(source)?;
-    match head.schema {
-        Some(schema) if schema.value == RULE_SCHEMA => Ok(File::Rule(Box::new(read(source)?))),
-        Some(schema) if schema.value == LIST_SCHEMA => Ok(File::List(read(source)?)),
+    let schema = head.schema.as_ref().map(|schema| schema.value.as_str());
+    match schema {
+        Some(RULE_SCHEMA) => Ok(File::Rule(Box::new(read(source)?))),
+        Some(LIST_SCHEMA) => Ok(File::List(read(source)?)),
+        Some(EXCEPTIONS_SCHEMA) => Ok(File::Exceptions(read(source)?)),
+        Some(THRESHOLDS_SCHEMA) => Ok(File::Thresholds(read(source)?)),
+        Some(CORRELATION_SCHEMA) => Ok(File::Correlation(Box::new(read(source)?))),
         Some(schema) => {
-            let message = format!("unknown format `{}`", schema.value);
-            let known = [RULE_SCHEMA, LIST_SCHEMA];
-            let problem = Problem::error(source, schema.place, "unknown-schema", message)
-                .hint(format!("this build reads `{RULE_SCHEMA}` and `{LIST_SCHEMA}`"))
-                .nearest(&schema.value, known);
+            let message = format!("unknown format `{schema}`");
+            let place = head.schema.as_ref().map(|schema| schema.place).unwrap_or_default();
+            let problem = Problem::error(source, place, "unknown-schema", message)
+                .hint(format!("this build reads `{}`", SCHEMAS.join("`, `")))
+                .nearest(schema, SCHEMAS);
             Err(Box::new(problem))
         }
         None => {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::pipeline::Recogniser;
 use crate::rules::{
-    Lane, Limits, RuleSet, Severity, builtin, check, compile, explain, list_schema, load, schema,
-    table,
+    Lane, Limits, RuleSet, Severity, builtin, check, compile, correlation_schema,
+    exceptions_schema, explain, list_schema, load, schema, table, thresholds_schema,
 };
 
 fn root() -> PathBuf {
@@ -108,6 +108,9 @@ fn the_schemas_beside_the_rules_are_current() {
     let pretty = |schema: &_| serde_json::to_string_pretty(schema).unwrap() + "\n";
     same_as_file("schema.json", &pretty(&schema()));
     same_as_file("list.schema.json", &pretty(&list_schema()));
+    same_as_file("exceptions.schema.json", &pretty(&exceptions_schema()));
+    same_as_file("thresholds.schema.json", &pretty(&thresholds_schema()));
+    same_as_file("correlation.schema.json", &pretty(&correlation_schema()));
 }
 
 #[test]
