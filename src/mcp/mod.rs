@@ -4,18 +4,23 @@
 //! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
 
 mod body;
+pub mod facts;
 mod head;
+pub(crate) mod inspect_stub;
 pub mod inventory;
 pub mod jcs;
 pub mod json;
 pub mod jsonrpc;
 pub mod methods;
+mod oauth;
 #[cfg(test)]
 pub(crate) mod samples;
+pub(crate) mod site;
 mod tap;
 
 use std::net::IpAddr;
 
+pub use facts::Facts;
 pub use tap::{Counters as TapCounters, FlowState, Limits as TapLimits, Tap};
 
 use serde::{Deserialize, Serialize};
@@ -89,4 +94,6 @@ pub struct Contact {
     pub via_proxy: bool,
     /// Address of that proxy, on either of its legs.
     pub proxy: Option<IpAddr>,
+    /// What other exchanges, other servers and the approvals add to it.
+    pub facts: Facts,
 }

@@ -12,8 +12,9 @@
 //! - `field` is the catalogue of what rules can read from a [`Subject`].
 //! - `prefilter` looks for literals first, so that few rules are evaluated on any one subject.
 //! - `testing` runs the examples that every rule brings along.
-//! - [`catalog`] knows the hosts of public MCP services.
+//! - [`catalog`] knows the hosts of public MCP services, [`advisory`] vulnerable software.
 
+pub mod advisory;
 mod builtin;
 pub mod catalog;
 mod check;

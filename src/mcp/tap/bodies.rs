@@ -1,6 +1,10 @@
 //! What the bodies of an exchange say.
 
+use std::sync::Arc;
+
 use super::super::body::{Body, Found};
+use super::super::head::MessageUri;
+use super::super::oauth;
 use super::exchange::{Exchange, is_surely_mcp};
 use super::{FlowState, Tap};
 use crate::anomaly::Anomaly;
@@ -97,6 +101,11 @@ impl Tap {
                         self.endpoint(context, exchange, &uri);
                     }
                 }
+                Found::Document(text) => {
+                    if direction == Direction::ToClient && !exchange.ambiguous {
+                        self.document(context, exchange, &text);
+                    }
+                }
             }
         }
         self.odd.clear();
@@ -144,10 +153,20 @@ impl Tap {
     /// The message URI of HTTP+SSE has to be relative or of the same origin; anything else in an
     /// event of that name belongs to some other protocol.
     fn endpoint(&mut self, context: &Context<'_>, exchange: &mut Exchange, uri: &str) {
-        let Some((path, session)) = exchange.head.message_uri(uri, &self.hasher) else { return };
+        let Some(uri) = exchange.head.message_uri(uri, &self.hasher) else { return };
+        let MessageUri { path, session, session_bits } = uri;
         exchange.matters = true;
         self.answered(context, exchange);
         let request = exchange.request(&self.hasher);
-        self.observe(context, Event::SseEndpoint { request, path, session });
+        self.observe(context, Event::SseEndpoint { request, path, session, session_bits });
+    }
+
+    /// The body of a response where OAuth documents are.
+    fn document(&mut self, context: &Context<'_>, exchange: &mut Exchange, text: &[u8]) {
+        let Some(document) = oauth::read(text, exchange.document) else { return };
+        exchange.matters = true;
+        self.answered(context, exchange);
+        let (request, document) = (exchange.request(&self.hasher), Arc::new(document));
+        self.observe(context, Event::Document { request, document });
     }
 }

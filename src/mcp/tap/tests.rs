@@ -23,6 +23,7 @@ fn line(seen: &Observation) -> String {
             format!("endpoint {path} session={}", session.is_some())
         }
         Event::Answered { response, .. } => format!("answered {}", response.status),
+        Event::Document { document, .. } => format!("document {}", document.schemes.join(",")),
         Event::Ended { response, .. } => format!("ended {response:?}"),
         Event::Tls { .. } => "tls".to_owned(),
         Event::Dns { .. } => "dns".to_owned(),
