@@ -151,11 +151,7 @@ impl RequestCopy {
 
     /// Path and session of the message URI that an `endpoint` event names: relative, or of the
     /// origin of this request (MCP 2024-11-05, HTTP with SSE). `None` for anything else.
-    pub(super) fn message_uri(
-        &self,
-        uri: &str,
-        hasher: &SecretHasher,
-    ) -> Option<MessageUri> {
+    pub(super) fn message_uri(&self, uri: &str, hasher: &SecretHasher) -> Option<MessageUri> {
         let target = Target::parse(uri.as_bytes());
         let same_origin = match target.authority {
             None => uri.starts_with('/') && !uri.starts_with("//"),

@@ -185,7 +185,7 @@ impl Tap {
         let may_answer = exchange.matters || exchange.may_have_spoken || answers_unseen;
         let may_stream = is_events && exchange.asks_for_events;
         let may_be_document = exchange.document != Place::Nowhere
-            && !exchange.may_have_spoken
+            && !exchange.spoke
             && matches!(head.status, 200 | 201)
             && memchr::memmem::find(media, b"json").is_some();
         if !(may_answer || may_stream || may_be_document) {

@@ -160,15 +160,12 @@ impl Advisories {
 
     /// What a server falls under, by the names that it gives of itself and its `Server` fields.
     #[must_use]
-    pub fn of_server(
-        &self,
-        software: &BTreeSet<Software>,
-        fields: &BTreeSet<String>,
-    ) -> Exposed {
+    pub fn of_server(&self, software: &BTreeSet<Software>, fields: &BTreeSet<String>) -> Exposed {
         let mut found = BTreeMap::new();
-        let is_python = fields.iter().flat_map(|field| products(field)).any(|(name, _)| {
-            PYTHON_SERVERS.iter().any(|known| name.eq_ignore_ascii_case(known))
-        });
+        let is_python = fields
+            .iter()
+            .flat_map(|field| products(field))
+            .any(|(name, _)| PYTHON_SERVERS.iter().any(|known| name.eq_ignore_ascii_case(known)));
         for Software { name, version } in software {
             match self.releases.get(version.trim()) {
                 Some(sdks) if is_python => {
@@ -201,12 +198,7 @@ impl Advisories {
         Exposed::of(found)
     }
 
-    fn look_up<'a>(
-        &'a self,
-        name: &str,
-        version: &str,
-        found: &mut BTreeMap<&'a str, Severity>,
-    ) {
+    fn look_up<'a>(&'a self, name: &str, version: &str, found: &mut BTreeMap<&'a str, Severity>) {
         // An empty version is no claim at all.
         let Some(version) = Version::parse(version) else { return };
         let known = self.by_product.get(&name.trim().to_ascii_lowercase());

@@ -122,9 +122,10 @@ mod tests {
     fn a_token_at_a_second_server_is_news_once() {
         let mut crossing = Crossing::default();
         let token = SecretHash([1; 8]);
-        assert_eq!([1, 1, 2, 2, 3].map(|server| crossing.token_seen(token, server)), [
-            false, false, true, false, true
-        ]);
+        assert_eq!(
+            [1, 1, 2, 2, 3].map(|server| crossing.token_seen(token, server)),
+            [false, false, true, false, true]
+        );
         assert_eq!(crossing.generation, 2);
         (4..100).for_each(|server| _ = crossing.token_seen(token, server));
         assert_eq!(crossing.tokens[&token].len(), MAX_SERVERS_PER_TOKEN);

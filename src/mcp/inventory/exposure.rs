@@ -89,9 +89,7 @@ impl Exposure {
 /// The address that stands for a client machine.
 fn user(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
-        IpAddr::V6(ip) => {
-            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
-        }
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
         four => four,
     }
 }
@@ -122,8 +120,8 @@ impl Inventory {
             return;
         }
         let session = request.session;
-        let mut is_news = session
-            .is_some_and(|session| server.exposure.session_used(session, request.client.ip));
+        let mut is_news =
+            session.is_some_and(|session| server.exposure.session_used(session, request.client.ip));
         if let Some(token) = request.token.filter(|_| request.via.is_none()) {
             insert_within(&mut server.exposure.tokens, token, MAX_TOKENS);
             is_news |= self.crossing.token_seen(token, index);

@@ -129,7 +129,7 @@ impl Tap {
         self.counters.messages += 1;
         state.is_mcp |= is_surely_mcp(&message);
         exchange.matters = true;
-        exchange.may_have_spoken = true;
+        (exchange.may_have_spoken, exchange.spoke) = (true, true);
         self.answered(context, exchange);
         if let Some(stream) = &mut exchange.stream {
             stream.hear(&message);

@@ -33,6 +33,8 @@ pub(super) struct Exchange {
     /// What the exchange became, if messages came.
     pub(super) stream: Option<Box<Stream>>,
     pub(super) ambiguous: bool,
+    /// A message was read.
+    pub(super) spoke: bool,
     /// What OAuth document the response may be.
     pub(super) document: Place,
 }
@@ -52,6 +54,7 @@ impl Default for Exchange {
             channel: Channel::ResponseBody,
             stream: None,
             ambiguous: false,
+            spoke: false,
             document: Place::Nowhere,
         }
     }

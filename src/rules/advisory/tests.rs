@@ -9,9 +9,24 @@ fn version(text: &str) -> Version {
 #[test]
 fn versions_are_in_order() {
     let ascending = [
-        "0.0.5", "0.1.15", "0.1.16", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta.2",
-        "1.0.0-beta.11", "1.0.0-rc.1", "1", "1.0.1", "1.2", "1.10.0a1", "1.10.0b1", "1.10rc1",
-        "1.10", "2025.7.1", "2025.12.18", "2026.1.14",
+        "0.0.5",
+        "0.1.15",
+        "0.1.16",
+        "1.0.0-alpha",
+        "1.0.0-alpha.1",
+        "1.0.0-beta.2",
+        "1.0.0-beta.11",
+        "1.0.0-rc.1",
+        "1",
+        "1.0.1",
+        "1.2",
+        "1.10.0a1",
+        "1.10.0b1",
+        "1.10rc1",
+        "1.10",
+        "2025.7.1",
+        "2025.12.18",
+        "2026.1.14",
     ];
     for (index, low) in ascending.iter().enumerate() {
         for high in &ascending[index + 1..] {
@@ -75,7 +90,8 @@ fn source(text: &str) -> Source {
 }
 
 fn advisories() -> Advisories {
-    let parsed = Advisories::parse(&source(FILE), &source("sdk,version\nsdk,1.22.0\n\nsdk,1.23.0\n"));
+    let parsed =
+        Advisories::parse(&source(FILE), &source("sdk,version\nsdk,1.22.0\n\nsdk,1.23.0\n"));
     parsed.unwrap_or_else(|report| panic!("{report}"))
 }
 

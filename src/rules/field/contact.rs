@@ -12,12 +12,12 @@ use crate::rules::subject::Subject;
 /// What an exchange shows beyond its fields one by one.
 pub(super) fn exchange<'a>(key: Key, subject: &Subject<'a>, each: Each<'_, 'a>) -> bool {
     match key {
-        Key::OauthEndpoints => subject.document.is_some_and(|document| {
-            texts(document.endpoints.iter().map(String::as_str), each)
-        }),
-        Key::OauthEndpointSchemes => subject
+        Key::OauthEndpoints => subject
             .document
-            .is_some_and(|document| texts(document.schemes.iter().copied(), each)),
+            .is_some_and(|document| texts(document.endpoints.iter().map(String::as_str), each)),
+        Key::OauthEndpointSchemes => {
+            subject.document.is_some_and(|document| texts(document.schemes.iter().copied(), each))
+        }
         key => {
             let request = subject.request.filter(|request| request.seen);
             request.is_some_and(|request| request_head(key, request, each))
