@@ -133,6 +133,44 @@ pub struct RequestInfo {
     pub headers: Vec<Field>,
     /// Names of the query parameters, lower case.
     pub query_keys: Vec<String>,
+    /// Host that `Origin` names, lower case, without port; `null` for an opaque origin.
+    pub origin_host: Option<String>,
+    /// A page of another host sent it: `Origin` names another host than the request (ports do not
+    /// count, and all names of a machine for itself are one); without it, `Sec-Fetch-Site` says
+    /// so.
+    pub cross_origin: bool,
+    /// The query names a session.
+    pub session_in_query: bool,
+    /// `transportType` of the query, by which the proxy of MCP Inspector is told what to do;
+    /// bounded, and only if it is a plain word.
+    pub transport_type: Option<String>,
+    /// The query has a `command` that is not empty.
+    pub has_command: bool,
+    /// Keyed hash of the bearer token, else of the API key.
+    pub token: Option<SecretHash>,
+    /// Whom the bearer token is for, if it is a JSON Web Token that says so.
+    pub audience: Option<Audience>,
+}
+
+/// Whom a bearer token says it is for (`aud`, RFC 7519 section 4.1.3). Never the token itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// Hosts of the audiences that are `http` or `https` URLs, lower case, bounded.
+    pub hosts: Vec<String>,
+    /// Every audience is such a URL.
+    pub only_urls: bool,
+}
+
+/// The endpoints that an OAuth document names: authorization server metadata (RFC 8414), OpenID
+/// configuration, protected resource metadata (RFC 9728), or the answer to a registration
+/// (RFC 7591). Both lists are bounded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OauthDocument {
+    /// URLs, percent-decoded once.
+    pub endpoints: Vec<String>,
+    /// Kinds of their schemes, each once: `https`, `http`, `loopback` for `http` to the own
+    /// machine, `relative` where there is none, `other`.
+    pub schemes: Vec<&'static str>,
 }
 
 /// The response head of an exchange.
@@ -146,6 +184,10 @@ pub struct ResponseInfo {
     pub content_type: Option<String>,
     /// Keyed hash of `Mcp-Session-Id`.
     pub session: Option<SecretHash>,
+    /// Estimated randomness of that session id, in bits.
+    pub session_bits: Option<u32>,
+    /// Its body is kept, for it may be an OAuth document: [`Event::Document`] follows if it is.
+    pub may_be_document: bool,
     /// `WWW-Authenticate` carries `resource_metadata=` (RFC 9728 section 5.1).
     pub resource_metadata: bool,
     /// Host, port and path that a redirect points at.
@@ -385,6 +427,15 @@ pub enum Event {
         path: String,
         /// Keyed hash of its session parameter.
         session: Option<SecretHash>,
+        /// Estimated randomness of that parameter, in bits.
+        session_bits: Option<u32>,
+    },
+    /// The body of a response is an OAuth document.
+    Document {
+        /// The exchange.
+        request: Arc<RequestInfo>,
+        /// What it names.
+        document: Arc<OauthDocument>,
     },
     /// The response head of an exchange that matters arrived.
     Answered {

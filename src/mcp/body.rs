@@ -13,6 +13,10 @@ use crate::observation::Message;
 /// Longest data of an `endpoint` event that is kept, in bytes.
 const MAX_ENDPOINT_BYTES: usize = 2_048;
 
+/// Longest document that is kept, in bytes; of a longer one nothing is kept. One per open
+/// exchange with a path where such documents are.
+const MAX_DOCUMENT_BYTES: usize = 16 << 10;
+
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -22,6 +26,8 @@ pub(super) enum Found {
     Anomaly(Anomaly),
     /// The data of an event of type `endpoint` (HTTP+SSE, MCP 2024-11-05).
     Endpoint(String),
+    /// The whole of a document.
+    Document(Vec<u8>),
 }
 
 /// How a body is read.
@@ -33,6 +39,8 @@ enum Form {
     Json(Box<Json>),
     /// Server-sent events.
     Events(Box<Stream>),
+    /// A document, so far.
+    Document(Vec<u8>),
     /// It cannot carry JSON-RPC, or is over.
     Done,
 }
@@ -63,6 +71,11 @@ impl Body {
     /// An event stream.
     pub(super) fn events<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
         Self { decoder: decoder(codings), form: Form::Events(Box::default()) }
+    }
+
+    /// A document that is kept whole.
+    pub(super) fn document<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self { decoder: decoder(codings), form: Form::Document(Vec::new()) }
     }
 
     /// A body that nobody wants.
@@ -103,8 +116,8 @@ impl Body {
             return;
         }
         match &mut self.form {
-            // Whatever comes is not the beginning of a message.
-            Form::Fresh(_) => self.form = Form::Done,
+            // Whatever comes is not the beginning of a message, nor is it a whole document.
+            Form::Fresh(_) | Form::Document(_) => self.form = Form::Done,
             Form::Json(json) => json.gap(len, found),
             Form::Events(stream) => {
                 let Stream { parser, events } = &mut **stream;
@@ -126,7 +139,10 @@ impl Body {
                 let Stream { parser, events } = &mut **stream;
                 parser.finish(&mut events.sink(found));
             }
-            Form::Fresh(_) | Form::Done => {}
+            Form::Document(text) if end == End::Complete => {
+                found.push(Found::Document(std::mem::take(text)));
+            }
+            Form::Fresh(_) | Form::Document(_) | Form::Done => {}
         }
         self.form = Form::Done;
     }
@@ -164,6 +180,12 @@ impl Form {
             Self::Events(stream) => {
                 let Stream { parser, events } = &mut **stream;
                 parser.push(plain, &mut events.sink(found));
+            }
+            Self::Document(text) => {
+                if text.len() + plain.len() > MAX_DOCUMENT_BYTES {
+                    return ControlFlow::Break(());
+                }
+                text.extend_from_slice(plain);
             }
             Self::Fresh(_) | Self::Done => return ControlFlow::Break(()),
         }

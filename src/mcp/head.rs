@@ -4,8 +4,10 @@
 //! one copy of a few hundred bytes into a buffer that is used again.
 
 mod credentials;
+mod origin;
 mod sentinel;
 mod target;
+mod token;
 
 use std::net::IpAddr;
 
@@ -13,13 +15,17 @@ use crate::exchange::{
     Context, HeaderSpan, Headers, RequestHead, ResponseHead, Scheme, Version, Visibility,
 };
 use crate::flow::At;
+use crate::inspect::randomness::bits;
 use crate::net::{Endpoint, Scope};
 use crate::observation::{ExchangeId, RequestInfo, ResponseInfo, SecretHash};
 use crate::secret::SecretHasher;
 use crate::time::Timestamp;
 use credentials::{auth, fields};
+use origin::Origin;
+pub(super) use origin::is_this_machine;
 pub(super) use sentinel::decode_sentinel;
-use target::{Query, Target, location, split_authority, split_uri_authority};
+pub(super) use target::split_uri_authority;
+use target::{Query, Target, location, split_authority};
 
 /// Header fields kept per message for rules; more are dropped.
 const MAX_FIELDS: usize = 64;
@@ -145,11 +151,7 @@ impl RequestCopy {
 
     /// Path and session of the message URI that an `endpoint` event names: relative, or of the
     /// origin of this request (MCP 2024-11-05, HTTP with SSE). `None` for anything else.
-    pub(super) fn message_uri(
-        &self,
-        uri: &str,
-        hasher: &SecretHasher,
-    ) -> Option<(String, Option<SecretHash>)> {
+    pub(super) fn message_uri(&self, uri: &str, hasher: &SecretHasher) -> Option<MessageUri> {
         let target = Target::parse(uri.as_bytes());
         let same_origin = match target.authority {
             None => uri.starts_with('/') && !uri.starts_with("//"),
@@ -163,8 +165,10 @@ impl RequestCopy {
         };
         let session = Query::parse(target.query).session;
         let plausible = same_origin && !uri.contains(['{', ' ', '\n', '<']);
-        plausible.then(|| {
-            (bounded_to(target.path, MAX_PATH_BYTES), session.map(|secret| hasher.hash(secret)))
+        plausible.then(|| MessageUri {
+            path: bounded_to(target.path, MAX_PATH_BYTES),
+            session: session.map(|secret| hasher.hash(secret)),
+            session_bits: session.map(bits),
         })
     }
 
@@ -180,6 +184,8 @@ impl RequestCopy {
         let (host, port, via_proxy) = self.origin(&target, scheme);
         let query = Query::parse(target.query);
         let text = |name: &str| headers.get(name).map(bounded);
+        let Origin { host: origin_host, cross: cross_origin } =
+            Origin::read(&headers, host.as_deref());
         let accept = |media: &str| {
             headers.get_all("accept").any(|value| lossy(value).to_ascii_lowercase().contains(media))
         };
@@ -219,8 +225,23 @@ impl RequestCopy {
             auth: auth(&headers, &query),
             headers: fields(&headers),
             query_keys: query.keys,
+            origin_host,
+            cross_origin,
+            session_in_query: query.session.is_some(),
+            transport_type: query.transport_type,
+            has_command: query.has_command,
+            token: token::credential(&headers).map(|secret| hasher.hash(secret)),
+            audience: token::audience(&headers),
         }
     }
+}
+
+/// What the message URI of HTTP+SSE says.
+#[derive(Debug)]
+pub(super) struct MessageUri {
+    pub(super) path: String,
+    pub(super) session: Option<SecretHash>,
+    pub(super) session_bits: Option<u32>,
 }
 
 impl RequestCopy {
@@ -252,6 +273,8 @@ pub(super) fn response(head: &ResponseHead<'_>, hasher: &SecretHasher) -> Respon
         version: head.version,
         content_type: headers.get("content-type").map(media_type),
         session: headers.get("mcp-session-id").map(|secret| hasher.hash(secret)),
+        session_bits: headers.get("mcp-session-id").map(bits),
+        may_be_document: false,
         resource_metadata: headers
             .get_all("www-authenticate")
             .any(|value| contains(&value.to_ascii_lowercase(), b"resource_metadata=")),

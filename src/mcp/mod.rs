@@ -4,19 +4,23 @@
 //! [`Observation`](crate::observation::Observation)s, and from those the inventory of servers.
 
 mod body;
+pub mod facts;
 mod head;
 pub mod inventory;
 pub mod jcs;
 pub mod json;
 pub mod jsonrpc;
 pub mod methods;
+mod oauth;
 #[cfg(test)]
 pub(crate) mod samples;
 mod sensitive;
+pub(crate) mod site;
 mod tap;
 
 use std::net::IpAddr;
 
+pub use facts::Facts;
 pub use tap::{Counters as TapCounters, FlowState, Limits as TapLimits, Tap};
 
 use serde::{Deserialize, Serialize};
@@ -96,4 +100,6 @@ pub struct Contact {
     pub reason: String,
     /// Names and versions that client and server gave of themselves: `client agent 0.9`.
     pub software: Vec<String>,
+    /// What other exchanges, other servers and the approvals add to it.
+    pub facts: Facts,
 }

@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use super::body::{Body, Found};
 use super::head;
+use super::oauth::Place;
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
     BodyInterest, Context, DnsMessage, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
     TlsEvent,
 };
 use crate::net::Direction;
-use crate::observation::{Channel, Event, Observation};
+use crate::observation::{Channel, Event, Observation, ResponseInfo};
 use crate::secret::SecretHasher;
 use exchange::{
     Exchange, SUBPROTOCOL, charset, hints_at_mcp, is_mcp_subprotocol, starts_ignoring_case,
@@ -143,6 +144,7 @@ impl Tap {
             .get_all("accept")
             .any(|value| memchr::memmem::find(value, b"event-stream").is_some());
         exchange.asks_for_events = is_get && accepts_events;
+        exchange.document = Place::of(head.method, head.target, exchange.matters);
         if is_get || head.method == b"HEAD" {
             return BodyInterest::Unwanted;
         }
@@ -182,15 +184,22 @@ impl Tap {
         let answers_unseen = !exchange.head.is_seen() && (is_events || may_be_json);
         let may_answer = exchange.matters || exchange.may_have_spoken || answers_unseen;
         let may_stream = is_events && exchange.asks_for_events;
-        if !(may_answer || may_stream) {
+        let may_be_document = exchange.document != Place::Nowhere
+            && !exchange.spoke
+            && matches!(head.status, 200 | 201)
+            && memchr::memmem::find(media, b"json").is_some();
+        if !(may_answer || may_stream || may_be_document) {
             return BodyInterest::Unwanted;
         }
-        exchange.response = Some(Arc::new(head::response(head, &self.hasher)));
+        let response = head::response(head, &self.hasher);
+        exchange.response = Some(Arc::new(ResponseInfo { may_be_document, ..response }));
         if exchange.matters {
             self.answered(context, exchange);
         }
         let codings = head.headers.get_all("content-encoding");
-        if is_events {
+        if may_be_document {
+            *exchange.body(Direction::ToClient) = Body::document(codings);
+        } else if is_events {
             exchange.channel = Channel::Sse;
             *exchange.body(Direction::ToClient) = Body::events(codings);
         } else {

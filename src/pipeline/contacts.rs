@@ -2,19 +2,24 @@
 //! for rules that come of it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use super::analysis::Policy;
+use super::lookalikes::Lookalikes;
 use super::lore::{Judged, Lore};
 use super::place::Place;
 use crate::finding;
 use crate::finding::severity::Outcome;
 use crate::flow::At;
-use crate::mcp::inventory::{Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey};
-use crate::mcp::{Contact, Evidence};
+use crate::mcp::inventory::{
+    Client, Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey,
+};
+use crate::mcp::{Contact, Evidence, Facts};
 use crate::observation::{Kind, Message, RequestInfo, Software};
+use crate::rules::advisory::Advisories;
 use crate::rules::catalog::is_named_for_mcp;
-use crate::rules::{Content, MessageFacts, Subject};
+use crate::rules::{Content, MessageFacts, Severity, Subject};
 use crate::verdict::{HostUse, Judgement, KeyParts, Use, Verdict};
 
 /// Gives what rules may be asked about of something resolved to `with`: a message, and what the list
@@ -71,7 +76,7 @@ pub(super) fn with_subjects(
                 with(&subject.with_contact(contact, methods), &place);
             }
         }
-        Resolved::Exchange { server, request, response, at } => {
+        Resolved::Exchange { server, request, response, document, at } => {
             let Some(Known { contact, methods, .. }) =
                 contacts.get(policy, inventory, *server, request, *at)
             else {
@@ -79,6 +84,7 @@ pub(super) fn with_subjects(
             };
             let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
             let status = response.as_deref().map(|response| response.status);
+            let subject = subject.with_document(document.as_deref());
             let place = Place::of(request, *at, contact).ended(outcome_of_status(status));
             with(&subject.with_contact(contact, methods), &place);
         }
@@ -144,6 +150,7 @@ const MAX_CONTACTS: usize = 8_192;
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
     known: HashMap<(ServerId, IpAddr), Known>,
+    lookalikes: Lookalikes,
 }
 
 #[derive(Debug)]
@@ -166,10 +173,41 @@ struct Stamp {
     unauthenticated_result: bool,
     via_proxy: bool,
     proxy: Option<IpAddr>,
+    facts: FactsStamp,
+}
+
+/// The same for [`Facts`](crate::mcp::Facts). `shared` grows whenever anything that servers have
+/// in common changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FactsStamp {
+    shared: [u64; 2],
+    clients: [usize; 2],
+    session_bits: Option<u32>,
+    names: [usize; 5],
+    is_first: bool,
+}
+
+impl FactsStamp {
+    fn of(server: &Server, client: Option<&Client>, shared: [u64; 2]) -> Self {
+        let exposure = &server.exposure;
+        Self {
+            shared,
+            clients: [exposure.unauthenticated_clients, exposure.session_clients],
+            session_bits: exposure.session_bits,
+            names: [
+                server.software.len(),
+                exposure.products.len(),
+                client.map_or(0, |client| client.software.len()),
+                client.map_or(0, |client| client.user_agents.len()),
+                client.map_or(0, |client| client.program_starts.len()),
+            ],
+            is_first: client.is_some_and(is_first),
+        }
+    }
 }
 
 impl Stamp {
-    fn of(server: &Server, request: &RequestInfo, at: At) -> Self {
+    fn of(server: &Server, request: &RequestInfo, at: At, shared: [u64; 2]) -> Self {
         let (client, address) = (request.client.ip, request.server.ip);
         let proxy = proxy_of(request);
         let known = server.clients.get(&client);
@@ -191,6 +229,7 @@ impl Stamp {
             unauthenticated_result: known.is_some_and(|client| client.unauthenticated_result),
             via_proxy: server.via_proxy,
             proxy,
+            facts: FactsStamp::of(server, known, shared),
         }
     }
 }
@@ -200,6 +239,19 @@ fn proxy_of(request: &RequestInfo) -> Option<IpAddr> {
     request.via.map(|via| via.ip).or_else(|| request.via_proxy.then_some(request.server.ip))
 }
 impl Contacts {
+    /// What the inventory and the approvals say of a client's use of a server.
+    #[cfg(test)]
+    pub(super) fn contact(
+        &mut self,
+        policy: &Policy,
+        inventory: &Inventory,
+        id: ServerId,
+        request: &RequestInfo,
+        at: At,
+    ) -> Option<Contact> {
+        self.get(policy, inventory, id, request, at).map(|known| known.contact.clone())
+    }
+
     fn get(
         &mut self,
         policy: &Policy,
@@ -210,33 +262,51 @@ impl Contacts {
     ) -> Option<&Known> {
         let server = inventory.server(id)?;
         let client = request.client.ip;
-        let stamp = Stamp::of(server, request, at);
+        self.lookalikes.prepare(policy);
+        let shared = [inventory.generation(), self.lookalikes.generation()];
+        let stamp = Stamp::of(server, request, at, shared);
         if self.known.len() >= MAX_CONTACTS && !self.known.contains_key(&(id, client)) {
             self.known.clear();
         }
-        let make = || {
+        let Self { known, lookalikes } = self;
+        let mut make = || {
+            let judgement = judge(policy, server, client, request.server.ip, at);
+            if judgement.verdict == Verdict::Approved && server.is_mcp() {
+                lookalikes.learn(server);
+            }
+            let facts = facts(policy, inventory, lookalikes, id, request, &judgement);
             let methods = server.methods.first();
             Known {
                 stamp,
-                contact: contact(policy, server, request, at),
+                contact: contact(policy, server, request, at, judgement, facts),
                 methods: methods.into_iter().flat_map(|m| m.keys().cloned()).collect(),
             }
         };
-        let known = self.known.entry((id, client)).or_insert_with(make);
-        if known.stamp != stamp {
-            *known = make();
+        match known.entry((id, client)) {
+            Entry::Vacant(vacant) => Some(vacant.insert(make())),
+            Entry::Occupied(occupied) => {
+                let known = occupied.into_mut();
+                if known.stamp != stamp {
+                    *known = make();
+                }
+                Some(known)
+            }
         }
-        Some(known)
     }
 }
 
 /// What the inventory and the approvals say of a client's use of a server.
-#[must_use]
-pub(super) fn contact(policy: &Policy, server: &Server, request: &RequestInfo, at: At) -> Contact {
+fn contact(
+    policy: &Policy,
+    server: &Server,
+    request: &RequestInfo,
+    at: At,
+    judgement: Judgement<'_>,
+    facts: Facts,
+) -> Contact {
     let key = &server.key;
     let (client, address) = (request.client.ip, request.server.ip);
     let known = server.clients.get(&client);
-    let judgement = judge(policy, server, client, address, at);
     Contact {
         key: shown_key(key),
         host: key.host.clone(),
@@ -258,6 +328,7 @@ pub(super) fn contact(policy: &Policy, server: &Server, request: &RequestInfo, a
         approval: judgement.approval.map(|approval| approval.name.clone()),
         reason: judgement.reason,
         software: software(server, client),
+        facts,
     }
 }
 
@@ -280,6 +351,63 @@ fn software(server: &Server, client: IpAddr) -> Vec<String> {
     let own = server.software.iter().take(MAX_NAMES);
     names.extend(own.map(|software| named("server", software)));
     names
+}
+
+/// What other exchanges, other servers and the approvals add to a contact.
+fn facts(
+    policy: &Policy,
+    inventory: &Inventory,
+    lookalikes: &Lookalikes,
+    id: ServerId,
+    request: &RequestInfo,
+    judgement: &Judgement<'_>,
+) -> Facts {
+    let Some(server) = inventory.server(id) else { return Facts::default() };
+    let client = server.clients.get(&request.client.ip);
+    let exposure = &server.exposure;
+    let is_approved = judgement.verdict == Verdict::Approved;
+    let alike = if is_approved { None } else { lookalikes.find(policy, server) };
+    let (impersonates, likeness) = alike.unzip();
+    let (no_software, no_agents) = Default::default();
+    let client_software = client.map_or(&no_software, |client| &client.software);
+    let user_agents = client.map_or(&no_agents, |client| &client.user_agents);
+    let known = Advisories::builtin();
+    let of_server = known.of_server(&server.software, &exposure.products);
+    let of_client = known.of_client(client_software, user_agents);
+    let shared = inventory.token_shared_with(id);
+    Facts {
+        unauthenticated_clients: exposure.unauthenticated_clients,
+        session_bits: exposure.session_bits,
+        session_clients: exposure.session_clients,
+        token_shared_with: shared.into_iter().map(|other| shown_key(&other.key)).collect(),
+        software: server.software.iter().map(named).collect(),
+        client_software: client_software.iter().map(named).collect(),
+        user_agents: user_agents.iter().cloned().collect(),
+        same_software_ports: inventory.same_software_ports(id, request.server.ip),
+        impersonates,
+        likeness,
+        approval: judgement.approval.map(|approval| approval.name.clone()),
+        owner: judgement.approval.map(|approval| approval.owner.clone()),
+        is_first: client.is_some_and(is_first),
+        program_starts: client
+            .map(|client| client.program_starts.iter().copied().collect())
+            .unwrap_or_default(),
+        advisories: of_server.ids,
+        advisory_severity: of_server.severity.map(Severity::as_str),
+        client_advisories: of_client.ids,
+        client_advisory_severity: of_client.severity.map(Severity::as_str),
+    }
+}
+
+/// Whether a client is in its first exchange with a server.
+const fn is_first(client: &Client) -> bool {
+    client.exchanges <= 1
+}
+
+/// `name/version`, or the name alone.
+fn named(software: &Software) -> String {
+    let Software { name, version } = software;
+    if version.is_empty() { name.clone() } else { format!("{name}/{version}") }
 }
 
 /// The verdict on a client's use of a server.

@@ -123,7 +123,9 @@ impl Legs {
         let now = seen.at.time;
         self.let_go(Some(now), out);
         let (request, session) = match &seen.event {
-            Event::Message { request, .. } | Event::Ended { request, .. } => (request, None),
+            Event::Message { request, .. }
+            | Event::Ended { request, .. }
+            | Event::Document { request, .. } => (request, None),
             Event::SseEndpoint { request, session, .. } => (request, *session),
             Event::Answered { request, response } => (request, response.session),
             _ => return out.push(Admitted::Observation(seen)),
@@ -355,6 +357,7 @@ impl Legs {
         let (Event::Message { request, .. }
         | Event::SseEndpoint { request, .. }
         | Event::Answered { request, .. }
+        | Event::Document { request, .. }
         | Event::Ended { request, .. }) = &seen.event
         else {
             return;
@@ -392,6 +395,7 @@ impl Legs {
         match &mut seen.event {
             Event::Message { request, .. }
             | Event::SseEndpoint { request, .. }
+            | Event::Document { request, .. }
             | Event::Answered { request, .. } => *request = new,
             Event::Ended { request, .. } => {
                 self.joined.entries.remove(&request.id);

@@ -13,6 +13,7 @@ mod hints;
 mod host_names;
 mod interest;
 mod legs;
+mod lookalikes;
 mod lore;
 mod place;
 mod read;

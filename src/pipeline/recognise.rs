@@ -237,6 +237,7 @@ impl From<&Subject<'_>> for OwnedSubject {
             request: subject.request.cloned().map(std::sync::Arc::new),
             response: subject.response.cloned().map(std::sync::Arc::new),
             sse_endpoint: subject.sse_endpoint.map(str::to_owned),
+            document: subject.document.cloned(),
             message: subject.message.map(|facts| OwnedMessage {
                 direction: facts.direction,
                 channel: facts.channel,

@@ -198,9 +198,10 @@ fn contacts_are_judged_by_what_is_known_of_them() {
     for observation in seen {
         analysis.observe(observation);
     }
-    let (_, server) = analysis.inventory().servers()[0];
+    let (id, _) = analysis.inventory().servers()[0];
     let at = At { packet: 0, time: Timestamp::EPOCH };
-    let contact = contacts::contact(&policy, server, &request, at);
+    let mut contacts = contacts::Contacts::default();
+    let contact = contacts.contact(&policy, analysis.inventory(), id, &request, at).unwrap();
     assert_eq!(contact.key, "http://10.0.0.2:80/mcp");
     assert!(contact.unauthenticated_result && contact.auth.is_empty());
     assert_eq!(contact.verdict, crate::verdict::Verdict::Unapproved);

@@ -32,7 +32,8 @@ impl std::error::Error for Error {
 }
 
 /// Reads files, and of directories everything below that ends in `.yaml` or `.yml`, in the order
-/// of their names. Hidden entries and links to directories are passed over.
+/// of their names. Hidden entries, links to directories, and directories named `data` (which hold
+/// no rules) are passed over.
 ///
 /// # Errors
 ///
@@ -67,7 +68,7 @@ fn walk(
             continue;
         }
         if entry.file_type().map_err(fail)?.is_dir() {
-            if depth < MAX_DEPTH {
+            if depth < MAX_DEPTH && entry.file_name() != "data" {
                 walk(&path, depth + 1, limits, files)?;
             }
         } else if is_yaml && path.is_file() {
@@ -101,7 +102,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir(path("b")).unwrap();
-        for name in ["z.yaml", "b/c.yml", "a.yaml", ".hidden.yaml", "notes.txt"] {
+        fs::create_dir(path("data")).unwrap();
+        for name in ["z.yaml", "b/c.yml", "a.yaml", ".hidden.yaml", "notes.txt", "data/d.yaml"] {
             fs::write(path(name), name).unwrap();
         }
         let sources = read(&[folder.path().to_owned()], &Limits::default()).unwrap();

@@ -13,8 +13,9 @@
 //! - `prefilter` looks for literals first, so that few rules are evaluated on any one subject.
 //! - `testing` runs the examples that every rule brings along.
 //! - [`tuning`] is what stands outside of rules: exceptions, thresholds, correlations.
-//! - [`catalog`] knows the hosts of public MCP services.
+//! - [`catalog`] knows the hosts of public MCP services, [`advisory`] vulnerable software.
 
+pub mod advisory;
 mod builtin;
 pub mod catalog;
 mod check;

@@ -8,7 +8,7 @@ use crate::exchange::{DnsMessage, TlsAnswer, TlsHello};
 use crate::mcp::inventory::Reply;
 use crate::mcp::{Contact, Evidence};
 use crate::net::{Direction, Endpoint};
-use crate::observation::{Channel, Message, RequestInfo, ResponseInfo};
+use crate::observation::{Channel, Message, OauthDocument, RequestInfo, ResponseInfo};
 
 /// A JSON-RPC message and what is known around it.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +172,8 @@ pub struct Subject<'a> {
     pub response: Option<&'a ResponseInfo>,
     /// Path of the message endpoint that the first SSE event of the response names.
     pub sse_endpoint: Option<&'a str>,
+    /// The OAuth document that the response brought.
+    pub document: Option<&'a OauthDocument>,
     /// The message.
     pub message: Option<MessageFacts<'a>>,
     /// The encrypted flow.
@@ -275,6 +277,13 @@ impl<'a> Subject<'a> {
         self
     }
 
+    /// The same, with the OAuth document that the response brought.
+    #[must_use]
+    pub const fn with_document(mut self, document: Option<&'a OauthDocument>) -> Self {
+        self.document = document;
+        self
+    }
+
     const fn empty(on: On, evidence: Evidence) -> Self {
         Self {
             on,
@@ -284,6 +293,7 @@ impl<'a> Subject<'a> {
             request: None,
             response: None,
             sse_endpoint: None,
+            document: None,
             message: None,
             tls: None,
             dns: None,
@@ -332,6 +342,8 @@ pub struct OwnedSubject {
     pub response: Option<Arc<ResponseInfo>>,
     /// Path of the message endpoint that the first SSE event of the response names.
     pub sse_endpoint: Option<String>,
+    /// The OAuth document that the response brought.
+    pub document: Option<OauthDocument>,
     /// The message.
     pub message: Option<OwnedMessage>,
     /// The encrypted flow.
@@ -358,6 +370,7 @@ impl OwnedSubject {
             request: self.request.as_deref(),
             response: self.response.as_deref(),
             sse_endpoint: self.sse_endpoint.as_deref(),
+            document: self.document.as_ref(),
             message: self.message.as_ref().map(|facts| MessageFacts {
                 direction: facts.direction,
                 channel: facts.channel,

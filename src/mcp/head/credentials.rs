@@ -51,11 +51,13 @@ const AUTH_SCHEMES: [&str; 20] = [
     "token",
 ];
 
-fn is_api_key_header(name: &str) -> bool {
+pub(super) fn is_api_key_header(name: &str) -> bool {
     matches!(name, "api-key" | "apikey" | "x-auth-token" | "x-access-token" | "x-goog-api-key")
         || name.ends_with("-api-key")
         || name.ends_with("-apikey")
         || name.ends_with("-api-token")
+        // MCP Inspector's proxy has a field of its own.
+        || name == "x-mcp-proxy-auth"
 }
 
 fn is_secret_header(name: &str) -> bool {

@@ -7,24 +7,26 @@ use super::MAX_MIRROR_BYTES;
 pub(in crate::mcp) fn decode_sentinel(value: &str) -> String {
     let encoded = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
     encoded
-        .and_then(|text| decode_base64(text.as_bytes()))
+        .and_then(|text| decode_base64(text.as_bytes(), *b"+/", MAX_MIRROR_BYTES))
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .unwrap_or_else(|| value.to_owned())
 }
 
-/// Standard base64 (RFC 4648 section 4), padding optional; `None` for anything else.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+/// Base64 (RFC 4648 section 4, or 5 by other `last` digits), padding optional, of the first `max`
+/// digits; `None` for anything else.
+pub(super) fn decode_base64(text: &[u8], last: [u8; 2], max: usize) -> Option<Vec<u8>> {
+    let [plus, slash] = last;
     let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
     let text = unpadded.unwrap_or(text);
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut held) = (0_u32, 0_u32);
-    for byte in text.iter().take(MAX_MIRROR_BYTES) {
+    for byte in text.iter().take(max) {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
             b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
+            byte if *byte == plus => 62,
+            byte if *byte == slash => 63,
             _ => return None,
         };
         bits = (bits << 6) | u32::from(value);

@@ -60,6 +60,10 @@ fn starts(text: &[u8], prefix: &[u8]) -> bool {
 pub(super) struct Query<'a> {
     pub(super) keys: Vec<String>,
     pub(super) session: Option<&'a [u8]>,
+    /// Value of `transportType`, if it is a plain word.
+    pub(super) transport_type: Option<String>,
+    /// There is a `command` that is not empty.
+    pub(super) has_command: bool,
 }
 
 impl<'a> Query<'a> {
@@ -72,6 +76,10 @@ impl<'a> Query<'a> {
             if is_session_key(&key) && !value.is_empty() {
                 found.session = Some(value);
             }
+            found.has_command |= key == "command" && !value.is_empty();
+            if key == "transporttype" && is_plain_word(value) {
+                found.transport_type = Some(bounded(value).to_ascii_lowercase());
+            }
             if !key.is_empty() && !found.keys.contains(&key) {
                 found.keys.push(key);
             }
@@ -80,12 +88,18 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Such as a parameter takes that chooses between a few things: no secret looks like it.
+fn is_plain_word(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+    (1..=32).contains(&value.len()) && value.iter().all(plain)
+}
+
 fn is_session_key(key: &str) -> bool {
     matches!(key, "sessionid" | "session_id" | "session-id" | "session" | "transportid")
 }
 
 /// Splits `[userinfo@]host[:port]` of a URI (RFC 3986 section 3.2): drops user information.
-pub(super) fn split_uri_authority(authority: &str) -> (String, Option<u16>) {
+pub(in crate::mcp) fn split_uri_authority(authority: &str) -> (String, Option<u16>) {
     split_authority(authority.rsplit('@').next().unwrap_or_default())
 }
 

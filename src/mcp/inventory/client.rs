@@ -30,6 +30,8 @@ pub struct Client {
     pub unauthenticated_result: bool,
     /// The server took part: it did not only refuse this client.
     pub accepted: bool,
+    /// How it asked the server to start a program, if it did.
+    pub program_starts: BTreeSet<ProgramStart>,
     /// Something that rules can ask about is known since the contact was last reported.
     pub(super) has_news: bool,
     /// The first method that it called without a handshake (MCP 2026-07-28).
@@ -49,6 +51,7 @@ impl Client {
             tools_called: BTreeMap::new(),
             unauthenticated_result: false,
             accepted: false,
+            program_starts: BTreeSet::new(),
             has_news: false,
             first_call: None,
         }
@@ -60,6 +63,9 @@ impl Client {
         self.exchanges += 1;
         for kind in auth_kinds(request) {
             self.has_news |= insert_within(&mut self.auth, kind, max);
+        }
+        for start in ProgramStart::of(request) {
+            self.has_news |= self.program_starts.insert(start);
         }
         if let Some(agent) = &request.user_agent
             && !self.user_agents.contains(agent)
@@ -125,6 +131,7 @@ impl Client {
         add_counts(&mut self.tools_called, other.tools_called, &mut dropped, limits);
         self.unauthenticated_result |= other.unauthenticated_result;
         self.accepted |= other.accepted;
+        self.program_starts.extend(other.program_starts);
         self.has_news = true;
         self.first_call = self.first_call.take().or(other.first_call);
         dropped
@@ -132,6 +139,52 @@ impl Client {
 
     pub(super) fn weight(&self) -> usize {
         4 + self.tools_called.len()
+    }
+}
+
+/// How a client asks the proxy of MCP Inspector to start a program: a query with
+/// `transportType=stdio` and a `command`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramStart {
+    /// With the credential that the proxy has since 0.14.1.
+    Guarded,
+    /// Without it.
+    Open,
+    /// Without it, from a page of another host.
+    CrossOrigin,
+}
+
+impl ProgramStart {
+    /// The name that rules use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guarded => "guarded",
+            Self::Open => "open",
+            Self::CrossOrigin => "cross_origin",
+        }
+    }
+
+    fn of(request: &RequestInfo) -> impl Iterator<Item = Self> {
+        let asks = request.transport_type.as_deref() == Some("stdio") && request.has_command;
+        let is_guarded = request.headers.iter().any(|field| field.name == "x-mcp-proxy-auth")
+            || request.query_keys.iter().any(|key| key == "mcp_proxy_auth_token");
+        let first = if is_guarded { Self::Guarded } else { Self::Open };
+        let second = (!is_guarded && request.cross_origin).then_some(Self::CrossOrigin);
+        asks.then_some(first).into_iter().chain(second.filter(|_| asks))
     }
 }
 

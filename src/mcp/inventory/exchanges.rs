@@ -8,19 +8,20 @@ use super::resolve::{Occasion, Reply};
 use super::{Inventory, Resolved, ServerId, ServerKey, Transport};
 use crate::flow::At;
 use crate::mcp::Evidence;
-use crate::observation::{ExchangeId, RequestInfo, ResponseInfo, SecretHash};
+use crate::observation::{ExchangeId, OauthDocument, RequestInfo, ResponseInfo, SecretHash};
 
 impl Inventory {
     pub(super) fn sse_endpoint(
         &mut self,
         request: &Arc<RequestInfo>,
         path: String,
-        session: Option<SecretHash>,
+        (session, session_bits): (Option<SecretHash>, Option<u32>),
         at: At,
         out: &mut Vec<Resolved>,
     ) -> Option<ServerId> {
         let index = self.enter(request, at, out)?;
         self.remember_session(index, session);
+        self.hands_out(index, request, session_bits);
         let mut response = None;
         if let Some(open) = self.open.get_mut(request.id) {
             open.session = session.or(open.session);
@@ -46,14 +47,17 @@ impl Inventory {
     ) -> Option<ServerId> {
         let index = self.enter(request, at, out)?;
         self.remember_session(index, response.session);
+        self.hands_out(index, request, response.session_bits);
         if let Some(server) = self.records.get_mut(index) {
             server.touch(at);
             *server.statuses.entry(response.status).or_default() += 1;
+            server.exposure.answered(response);
         }
         let is_known = self.is_known(index);
         let open = self.open.get_mut(request.id)?;
         open.response = Some(Arc::clone(response));
         open.session = response.session.or(open.session);
+        open.awaits_document = response.may_be_document;
         let (call, head) = (open.call, open.head || response.session.is_some());
         let answer = evidence::judge(request, response, is_known);
         match answer {
@@ -73,8 +77,27 @@ impl Inventory {
             }
         }
         let server = ServerId(self.records.current(index)?);
-        let (request, response) = (Arc::clone(request), Some(Arc::clone(response)));
-        out.push(Resolved::Exchange { server, request, response, at });
+        if !response.may_be_document {
+            let (request, response) = (Arc::clone(request), Some(Arc::clone(response)));
+            out.push(Resolved::Exchange { server, request, response, document: None, at });
+        }
+        Some(server)
+    }
+
+    /// The OAuth document that an exchange was not reported for yet.
+    pub(super) fn document(
+        &mut self,
+        request: &Arc<RequestInfo>,
+        document: Arc<OauthDocument>,
+        at: At,
+        out: &mut Vec<Resolved>,
+    ) -> Option<ServerId> {
+        let index = self.enter(request, at, out)?;
+        let server = ServerId(self.records.current(index)?);
+        let open = self.open.get_mut(request.id)?;
+        open.awaits_document = false;
+        let (response, request) = (open.response.clone(), Arc::clone(request));
+        out.push(Resolved::Exchange { server, request, response, document: Some(document), at });
         Some(server)
     }
 
@@ -130,6 +153,8 @@ impl Inventory {
         let limits = self.limits;
         let Some(server) = self.records.get_mut(index) else { return };
         let is_raised = level > server.evidence;
+        let has_tokens = !server.exposure.tokens.is_empty();
+        let becomes_mcp = !server.is_mcp() && level >= Evidence::Parsed;
         server.evidence = server.evidence.max(level);
         if level < Evidence::Parsed {
             return;
@@ -138,6 +163,9 @@ impl Inventory {
         if let Some(client) = server.clients.get_mut(&request.client.ip) {
             client.accepted = true;
             client.has_news |= is_raised;
+        }
+        if becomes_mcp && has_tokens {
+            self.crossings_changed();
         }
         self.tell(index, request, at, out);
     }
@@ -203,9 +231,10 @@ impl Inventory {
         };
         self.settle_contact(index, &request, bytes, refused, at, out);
         let Some(open) = self.open.remove(id) else { return };
-        if !answered {
+        if !answered || open.awaits_document {
             let (server, request) = (ServerId(index), Arc::clone(&request));
-            out.push(Resolved::Exchange { server, request, response: None, at });
+            let response = open.response.clone();
+            out.push(Resolved::Exchange { server, request, response, document: None, at });
         }
         self.settle_messages(index, open, at, out);
     }

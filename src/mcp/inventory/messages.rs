@@ -101,13 +101,19 @@ impl Inventory {
         }
         tally_names(server, message, &limits);
         server.list(&message.definitions, seen.at, &limits);
+        let mut is_new_software = false;
         if let Some(software) = &message.server
+            && !server.software.contains(software)
             && server.software.len() < limits.max_digests_per_definition
         {
-            server.software.insert(software.clone());
+            is_new_software = server.software.insert(software.clone());
+            // Behind a proxy the address is the proxy's.
+            if !seen.request.via_proxy {
+                self.crossing.software_told(seen.request.server, software);
+            }
         }
         if let Some(client) = server.client(seen.request.client.ip, seen.at, &limits) {
-            client.has_news |= is_new_method;
+            client.has_news |= is_new_method || is_new_software;
             let dropped = client.tally(message, &limits);
             server.dropped += dropped;
         }
@@ -346,8 +352,9 @@ impl Inventory {
             && let Some(server) = self.records.get_mut(index)
             && let Some(client) = server.clients.get_mut(&asked.request.client.ip)
         {
-            client.has_news |= !client.unauthenticated_result;
-            client.unauthenticated_result = true;
+            let is_news = !std::mem::replace(&mut client.unauthenticated_result, true);
+            client.has_news |= is_news;
+            server.exposure.unauthenticated_clients += usize::from(is_news);
         }
     }
 }

@@ -5,9 +5,11 @@
 //! tries MCP on some web server accuses nobody.
 
 mod client;
+mod crossing;
 mod encrypted;
 mod evidence;
 mod exchanges;
+mod exposure;
 mod key;
 mod messages;
 mod open;
@@ -23,9 +25,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use client::Client;
+pub use client::{Client, ProgramStart};
 pub use encrypted::{EncryptedUse, Handshakes};
 pub(in crate::mcp) use evidence::is_mcp_path;
+pub use exposure::Exposure;
 pub use key::{ServerKey, Transport};
 pub use resolve::{Occasion, Reply, Resolved};
 pub use server::{Listed, Outcomes, Server};
@@ -35,6 +38,7 @@ use crate::flow::At;
 use crate::net::Endpoint;
 use crate::observation::{Event, Observation};
 use crate::time::Timestamp;
+use crossing::Crossing;
 use open::OpenExchanges;
 use records::Records;
 use resolve::Seen;
@@ -113,6 +117,8 @@ pub struct Inventory {
     waiting: WaitingRoom,
     /// What servers of which nothing is proved yet have refused, oldest first.
     deferred: VecDeque<(Timestamp, Resolved)>,
+    /// What several servers have in common.
+    crossing: Crossing,
     /// Exchanges and requests given up at their bounds.
     dropped: u64,
 }
@@ -129,6 +135,7 @@ impl Inventory {
             open: OpenExchanges::default(),
             waiting: WaitingRoom::new(limits.max_waiting_requests),
             deferred: VecDeque::new(),
+            crossing: Crossing::default(),
             dropped: 0,
         }
     }
@@ -145,9 +152,10 @@ impl Inventory {
                 let message = Arc::from(message);
                 self.message(Seen { request, direction, channel, message, ambiguous, at }, out)
             }
-            Event::SseEndpoint { request, path, session } => {
-                self.sse_endpoint(&request, path, session, at, out)
+            Event::SseEndpoint { request, path, session, session_bits } => {
+                self.sse_endpoint(&request, path, (session, session_bits), at, out)
             }
+            Event::Document { request, document } => self.document(&request, document, at, out),
             Event::Answered { request, response } => self.answered(&request, &response, at, out),
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
             // Names are hints, whatever they say: no record comes of them here, but by `encrypted`

@@ -34,6 +34,8 @@ pub(super) struct Open {
     pub(super) claims: Option<String>,
     /// The contact was reported.
     pub(super) reported: bool,
+    /// What the response brings may be an OAuth document: the exchange is reported with it.
+    pub(super) awaits_document: bool,
     /// It is a stream that carries messages both ways.
     pub(super) stream: Option<Transport>,
     /// One side of the stream says what both sides of a session would: it shows one, and is none.
@@ -61,6 +63,7 @@ impl Open {
             spoken: false,
             claims: None,
             reported: false,
+            awaits_document: false,
             stream: None,
             transcript: false,
             tokens: Vec::new(),
@@ -172,6 +175,7 @@ impl Inventory {
         if let Some(client) = server.client(request.client.ip, at, &limits) {
             client.enter(request, &limits);
         }
+        self.expose(index, request);
         self.remember_session(index, request.session);
         self.open.insert(Open::new(index, request));
         Some(index)

@@ -69,6 +69,7 @@ impl Inventory {
             let mine = server.client(new.client.ip, client.last, &limits);
             let dropped = mine.map_or(1, |mine| mine.absorb(client, &limits));
             server.dropped += dropped;
+            server.recount();
         } else if let Some(mine) = server.client(new.client.ip, new.at, &limits) {
             mine.enter(new, &limits);
         }

@@ -6,7 +6,7 @@ use super::waiting::Waiting;
 use super::{ServerId, evidence};
 use crate::flow::At;
 use crate::net::Direction;
-use crate::observation::{Channel, Kind, Message, RequestInfo, ResponseInfo};
+use crate::observation::{Channel, Kind, Message, OauthDocument, RequestInfo, ResponseInfo};
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,9 @@ pub enum Resolved {
         request: Arc<RequestInfo>,
         /// The response head.
         response: Option<Arc<ResponseInfo>>,
-        /// The packet of the response head, or of the end.
+        /// The OAuth document that the response brought.
+        document: Option<Arc<OauthDocument>>,
+        /// The packet of the response head, of the end, or of the document.
         at: At,
     },
     /// The first event of an SSE response named a message endpoint.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Limits;
 use super::client::Client;
 use super::encrypted::Handshakes;
+use super::exposure::Exposure;
 use super::key::{ServerKey, Transport};
 use crate::anomaly::Anomaly;
 use crate::exchange::Visibility;
@@ -96,6 +97,8 @@ pub struct Server {
     pub first: At,
     /// Last seen.
     pub last: At,
+    /// How open it is.
+    pub exposure: Exposure,
     /// Oddities of its flows by `layer/kind`.
     pub anomalies: BTreeMap<String, u64>,
     /// Names, clients or definitions dropped at a bound.
@@ -133,6 +136,7 @@ impl Server {
             handshakes: None,
             first: at,
             last: at,
+            exposure: Exposure::default(),
             anomalies: BTreeMap::new(),
             dropped: 0,
         }
@@ -261,6 +265,8 @@ impl Server {
         }
         self.absorb_lists(other.listed, limits);
         self.absorb_clients(other.clients, limits);
+        self.exposure.absorb(other.exposure);
+        self.recount();
         for (mine, theirs) in self.bytes.iter_mut().zip(other.bytes) {
             *mine += theirs;
         }

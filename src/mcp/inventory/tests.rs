@@ -1,6 +1,7 @@
 //! Dialogues in, records and subjects for rules out.
 
 mod bounds;
+mod crossings;
 mod proof;
 mod property;
 mod sessions;

@@ -1,6 +1,10 @@
 //! What the bodies of an exchange say.
 
+use std::sync::Arc;
+
 use super::super::body::{Body, Found};
+use super::super::head::MessageUri;
+use super::super::oauth;
 use super::super::sensitive;
 use super::exchange::{Exchange, is_surely_mcp};
 use super::{FlowState, Tap};
@@ -98,6 +102,11 @@ impl Tap {
                         self.endpoint(context, exchange, &uri);
                     }
                 }
+                Found::Document(text) => {
+                    if direction == Direction::ToClient && !exchange.ambiguous {
+                        self.document(context, exchange, &text);
+                    }
+                }
             }
         }
         self.odd.clear();
@@ -122,7 +131,7 @@ impl Tap {
         sensitive::note(&mut message, &self.hasher);
         state.is_mcp |= is_surely_mcp(&message);
         exchange.matters = true;
-        exchange.may_have_spoken = true;
+        (exchange.may_have_spoken, exchange.spoke) = (true, true);
         self.answered(context, exchange);
         if let Some(stream) = &mut exchange.stream {
             stream.hear(&message);
@@ -146,10 +155,20 @@ impl Tap {
     /// The message URI of HTTP+SSE has to be relative or of the same origin; anything else in an
     /// event of that name belongs to some other protocol.
     fn endpoint(&mut self, context: &Context<'_>, exchange: &mut Exchange, uri: &str) {
-        let Some((path, session)) = exchange.head.message_uri(uri, &self.hasher) else { return };
+        let Some(uri) = exchange.head.message_uri(uri, &self.hasher) else { return };
+        let MessageUri { path, session, session_bits } = uri;
         exchange.matters = true;
         self.answered(context, exchange);
         let request = exchange.request(&self.hasher);
-        self.observe(context, Event::SseEndpoint { request, path, session });
+        self.observe(context, Event::SseEndpoint { request, path, session, session_bits });
+    }
+
+    /// The body of a response where OAuth documents are.
+    fn document(&mut self, context: &Context<'_>, exchange: &mut Exchange, text: &[u8]) {
+        let Some(document) = oauth::read(text, exchange.document) else { return };
+        exchange.matters = true;
+        self.answered(context, exchange);
+        let (request, document) = (exchange.request(&self.hasher), Arc::new(document));
+        self.observe(context, Event::Document { request, document });
     }
 }

@@ -6,6 +6,7 @@ use super::super::body::Body;
 use super::super::head::RequestCopy;
 use super::super::inventory::is_mcp_path;
 use super::super::methods::{self, Class};
+use super::super::oauth::Place;
 use super::stream::Stream;
 use crate::exchange::{Context, RequestHead};
 use crate::net::Direction;
@@ -32,6 +33,10 @@ pub(super) struct Exchange {
     /// What the exchange became, if messages came.
     pub(super) stream: Option<Box<Stream>>,
     pub(super) ambiguous: bool,
+    /// A message was read.
+    pub(super) spoke: bool,
+    /// What OAuth document the response may be.
+    pub(super) document: Place,
 }
 
 impl Default for Exchange {
@@ -49,6 +54,8 @@ impl Default for Exchange {
             channel: Channel::ResponseBody,
             stream: None,
             ambiguous: false,
+            spoke: false,
+            document: Place::Nowhere,
         }
     }
 }
@@ -105,11 +112,15 @@ impl Exchange {
 pub(super) fn hints_at_mcp(head: &RequestHead<'_>) -> bool {
     let field = |(name, _): (&[u8], &[u8])| starts_ignoring_case(name, b"mcp-");
     let subprotocol = |value| is_mcp_subprotocol(value);
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let mut parts = head.target.splitn(2, |byte| *byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    // By this MCP Inspector's proxy is told what to start.
+    let starts = |query| memchr::memmem::find(query, b"transportType=").is_some();
     head.headers.iter().any(field)
         || head.headers.get_all(SUBPROTOCOL).any(subprotocol)
         || memchr::memmem::find(path, b"/.well-known/oauth-").is_some()
         || std::str::from_utf8(path).is_ok_and(is_mcp_path)
+        || parts.next().is_some_and(starts)
 }
 
 /// The field that names the protocol on a WebSocket (RFC 6455 section 11.3.4).

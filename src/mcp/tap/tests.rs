@@ -23,6 +23,7 @@ fn line(seen: &Observation) -> String {
             format!("endpoint {path} session={}", session.is_some())
         }
         Event::Answered { response, .. } => format!("answered {}", response.status),
+        Event::Document { document, .. } => format!("document {}", document.schemes.join(",")),
         Event::Ended { response, .. } => format!("ended {response:?}"),
         Event::Tls { .. } => "tls".to_owned(),
         Event::Dns { .. } => "dns".to_owned(),
@@ -100,6 +101,67 @@ const DIALOGUES: &[(&str, &str, &[&str])] = &[
             "a < Sse Request ping \"p\"",
             "a ended Some(Complete)",
         ],
+    ),
+    (
+        "an OAuth document in pieces",
+        "a> GET /.well-known/oauth-authorization-server
+         a< 200 | content-type: application/json
+         a< {\"issuer\":\"https://as\",
+         a< \"token_endpoint\":\"http://localhost/t\"}
+         a.",
+        &["a answered 200", "a document https,loopback", "a ended Some(Complete)"],
+    ),
+    (
+        "an OAuth document with a hole",
+        "a> GET /.well-known/oauth-authorization-server
+         a< 200 | content-type: application/json
+         a< {\"issuer\":\"https://as\",
+         a<~ 10
+         a< \"token_endpoint\":\"http://localhost/t\"}
+         a.",
+        &["a answered 200", "a ended Some(Complete)"],
+    ),
+    (
+        "an OAuth document that breaks off",
+        "a> GET /.well-known/oauth-authorization-server
+         a< 200 | content-type: application/json
+         a< {\"issuer\":\"https://as\"}
+         a!",
+        &["a answered 200", "a ended Some(Truncated)"],
+    ),
+    (
+        "a registration",
+        "a> POST /register
+         a> {\"client_name\":\"c\"}
+         a< 201 | content-type: application/json
+         a< {\"client_id\":\"i\",\"redirect_uris\":[],\"client_uri\":\"https://c\"}
+         a.",
+        &["a answered 201", "a document https", "a ended Some(Complete)"],
+    ),
+    (
+        "a registration that has nothing to do with OAuth",
+        "a> POST /register
+         a> {\"user\":\"a\"}
+         a< 201 | content-type: application/json
+         a< {\"id\":7,\"client_uri\":\"https://c\"}
+         a.",
+        &[],
+    ),
+    (
+        "a call at the path of registrations",
+        "a> POST /register\n a> {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n
+         a< 200 | content-type: application/json\n a< {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n a.",
+        &[
+            "a > RequestBody Request tools/list 1",
+            "a answered 200",
+            "a < ResponseBody Result - 1",
+            "a ended Some(Complete)",
+        ],
+    ),
+    (
+        "MCP Inspector's proxy",
+        "a> GET /stdio?transportType=stdio&command=x\n a< 200 | content-type: text/html\n a.",
+        &["a answered 200", "a ended Some(Complete)"],
     ),
     (
         "an event of that name that is not the first",

@@ -42,7 +42,7 @@ pub(super) fn learn(
         at: judged.at.time,
         kind,
         client: judged.contact.client,
-        credential: None,
+        credential: judged.request.token,
         scope_private: message.part(PartName::CacheScope) == Some("\"private\""),
         page: Page {
             first: !asked.is_some_and(|asked| has(asked, "cursor")),

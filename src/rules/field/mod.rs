@@ -4,6 +4,7 @@
 //! an exchange at which it is known, and the text that editors and `rules explain` show.
 
 mod catalogue;
+mod contact;
 mod names;
 mod read;
 mod texts;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::names::{handshake, look_up, named};
 use super::texts::{of_message, of_tool};
-use super::{Field, Header, Key};
+use super::{Field, Header, Key, contact};
 use crate::exchange::{Version, Visibility};
 use crate::mcp::Evidence;
 use crate::net::Direction;
@@ -52,6 +52,7 @@ impl Field {
         match self.key() {
             key if key <= Key::RequestHeader => request(self, subject, each),
             key if key <= Key::ResponseHeader => response(self, subject, each),
+            key if key <= Key::OauthEndpointSchemes => contact::exchange(key, subject, each),
             key if key <= Key::ReplyErrorCode => {
                 subject.message.is_some_and(|facts| message(key, &facts, each))
             }
@@ -61,6 +62,7 @@ impl Field {
                 subject.tls.is_some_and(|tls| handshake(key, tls, each))
             }
             key if key <= Key::DnsServer => subject.dns.is_some_and(|dns| look_up(key, dns, each)),
+            key if key > Key::ClientIp => contact::known(key, subject, each),
             key => match (subject.tls, subject.dns) {
                 (Some(tls), _) => named(key, Some(tls), &tls.standing, subject, each),
                 (_, Some(dns)) => named(key, None, &dns.standing, subject, each),
@@ -249,7 +251,7 @@ pub(super) fn opt_text<'a>(value: Option<&'a str>, each: Each<'_, 'a>) -> bool {
     value.is_some_and(|value| each(Value::Text(value)))
 }
 
-fn number<'a>(value: Option<i64>, each: Each<'_, 'a>) -> bool {
+pub(super) fn number<'a>(value: Option<i64>, each: Each<'_, 'a>) -> bool {
     value.is_some_and(|value| each(Value::Number(value)))
 }
 

@@ -9,8 +9,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::handshake::{Answer, Dns, Hello};
 use crate::exchange::Scheme;
-use crate::mcp::{Contact, Evidence};
+use crate::mcp::facts::Likeness;
+use crate::mcp::inventory::ProgramStart;
+use crate::mcp::{Contact, Evidence, Facts};
 use crate::net::Endpoint;
+use crate::rules::Severity;
 use crate::rules::problem::Located;
 use crate::verdict::Verdict;
 
@@ -301,16 +304,47 @@ pub struct GivenContact {
     pub via_proxy: Option<bool>,
     /// Methods that the client has sent.
     pub methods: Option<Vec<String>>,
+    /// Client addresses that got a result without any credential.
+    pub unauthenticated_clients: Option<usize>,
+    /// Least estimated randomness of session ids, in bits.
+    pub session_bits: Option<u32>,
+    /// Most client addresses that used one session.
+    pub session_clients: Option<usize>,
+    /// Keys of unrelated servers that got the same credential.
+    pub token_shared_with: Option<Vec<String>>,
+    /// What the server says it is: `name/version`.
+    pub software: Option<Vec<String>>,
+    /// What the client says it is: `name/version`.
+    pub client_software: Option<Vec<String>>,
+    /// `User-Agent` values of the client.
+    pub user_agents: Option<Vec<String>>,
+    /// Ports of the server's address on which the same software answers.
+    pub same_software_ports: Option<usize>,
+    /// Name of the approved server whose name this one goes by.
+    pub impersonates: Option<String>,
+    /// How like the two names are.
+    pub likeness: Option<Likeness>,
+    /// Name of the approval.
+    pub approval: Option<String>,
+    /// Owner that the approval names.
+    pub owner: Option<String>,
+    /// It is the first exchange of the client with the server.
+    pub first_contact: Option<bool>,
+    /// How the client asked the server to start a program.
+    pub program_starts: Option<Vec<ProgramStart>>,
+    /// Advisories that the server's software falls under.
+    pub advisories: Option<Vec<String>>,
+    /// The highest severity among them.
+    pub advisory_severity: Option<Severity>,
+    /// Advisories that the client's software falls under.
+    pub client_advisories: Option<Vec<String>>,
+    /// The highest severity among them.
+    pub client_advisory_severity: Option<Severity>,
 }
 
 impl GivenContact {
     /// Puts what is given over what was found.
     pub fn apply(&self, contact: &mut Contact, methods: &mut Vec<String>) {
-        fn put<T: Clone>(given: Option<&T>, into: &mut T) {
-            if let Some(given) = given {
-                into.clone_from(given);
-            }
-        }
         put(self.host.as_ref(), &mut contact.host);
         put(self.path.as_ref(), &mut contact.path);
         put(self.evidence.as_ref(), &mut contact.evidence);
@@ -322,6 +356,7 @@ impl GivenContact {
         put(self.approved.as_ref(), &mut contact.approved);
         put(self.via_proxy.as_ref(), &mut contact.via_proxy);
         put(self.methods.as_ref(), methods);
+        self.apply_facts(&mut contact.facts);
         if self.catalogued.is_some() {
             contact.catalogued.clone_from(&self.catalogued);
         }
@@ -334,6 +369,45 @@ impl GivenContact {
                 contact.path
             );
         }
+    }
+}
+
+/// Puts a value over another, if it is given.
+fn put<T: Clone>(given: Option<&T>, into: &mut T) {
+    if let Some(given) = given {
+        into.clone_from(given);
+    }
+}
+
+/// The same for a value that may be absent.
+fn put_some<T: Clone>(given: Option<&T>, into: &mut Option<T>) {
+    if given.is_some() {
+        *into = given.cloned();
+    }
+}
+
+impl GivenContact {
+    fn apply_facts(&self, facts: &mut Facts) {
+        put(self.unauthenticated_clients.as_ref(), &mut facts.unauthenticated_clients);
+        put_some(self.session_bits.as_ref(), &mut facts.session_bits);
+        put(self.session_clients.as_ref(), &mut facts.session_clients);
+        put(self.token_shared_with.as_ref(), &mut facts.token_shared_with);
+        put(self.software.as_ref(), &mut facts.software);
+        put(self.client_software.as_ref(), &mut facts.client_software);
+        put(self.user_agents.as_ref(), &mut facts.user_agents);
+        put(self.same_software_ports.as_ref(), &mut facts.same_software_ports);
+        put_some(self.impersonates.as_ref(), &mut facts.impersonates);
+        put_some(self.likeness.as_ref(), &mut facts.likeness);
+        put_some(self.approval.as_ref(), &mut facts.approval);
+        put_some(self.owner.as_ref(), &mut facts.owner);
+        put(self.first_contact.as_ref(), &mut facts.is_first);
+        put(self.program_starts.as_ref(), &mut facts.program_starts);
+        put(self.advisories.as_ref(), &mut facts.advisories);
+        put(self.client_advisories.as_ref(), &mut facts.client_advisories);
+        let severity = |given: Option<Severity>| given.map(Severity::as_str);
+        put_some(severity(self.advisory_severity).as_ref(), &mut facts.advisory_severity);
+        let of_client = severity(self.client_advisory_severity);
+        put_some(of_client.as_ref(), &mut facts.client_advisory_severity);
     }
 }
 
@@ -365,6 +439,7 @@ impl Exchange {
             approval: None,
             reason: String::new(),
             software: Vec::new(),
+            facts: Facts::default(),
         };
         let mut methods = Vec::new();
         self.contact.apply(&mut contact, &mut methods);

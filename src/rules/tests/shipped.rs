@@ -57,8 +57,11 @@ fn ids_lie_in_the_range_of_their_folder() {
             "protocol" => '1',
             "discovery" => '2',
             "servers" => '3',
+            "tools" => '4',
+            "calls" => '5',
             "exposure" => '6',
             "evasion" => '7',
+            "clients" => '8',
             other => panic!("the folder {other} has no range"),
         };
         assert_eq!(rule.info.id.chars().nth(5), Some(digit), "{}", rule.file);
