@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 pub use rules::{Export, Import, New, Rules};
 
 use crate::finding::ruling::Ruling;
-use crate::rules::Severity;
+use crate::rules::{Lane, Severity};
 
 /// Finds Shadow MCP: Model Context Protocol servers in use without approval.
 #[derive(Debug, Parser)]
@@ -68,12 +68,37 @@ pub struct RuleSource {
     /// Rule file or folder, beside the built-in rules; may be given several times.
     #[arg(long = "rules", value_name = "PATH")]
     pub rules: Vec<PathBuf>,
+    /// Widest lane that makes findings: `alert` leaves out what is for hunters only.
+    #[arg(long, value_name = "LANE", value_enum, default_value_t)]
+    pub lane: Widest,
     /// Leave the built-in rules out.
     #[arg(long, requires = "rules")]
     pub no_builtin_rules: bool,
     /// CSV file of public MCP hosts, in place of the built-in catalog.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
+}
+
+/// `--lane`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Widest {
+    /// All rules.
+    #[default]
+    Hunt,
+    /// Rules whose findings somebody is to act on.
+    Alert,
+    /// Rules that are sure enough to refuse traffic.
+    Enforce,
+}
+
+impl From<Widest> for Lane {
+    fn from(widest: Widest) -> Self {
+        match widest {
+            Widest::Hunt => Self::Hunt,
+            Widest::Alert => Self::Alert,
+            Widest::Enforce => Self::Enforce,
+        }
+    }
 }
 
 /// `shadowtap replay`.

@@ -38,7 +38,8 @@ pub(super) fn policy(sources: &Sources<'_>) -> Result<Policy, Failure> {
         None => Approvals::default(),
     };
     let approvals = approvals.accepting_drafts(sources.accept_drafts);
-    Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)? })
+    let lane = source.lane.into();
+    Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)?, lane })
 }
 
 /// The rules that a source names.

@@ -67,6 +67,8 @@ pub struct Draft {
     pub matched: Vec<Matched>,
     /// What [`group`](Self::group) stands for: field and value; masked here.
     pub told_apart: Vec<(String, String)>,
+    /// Further packets that it rests on.
+    pub rests_on: Vec<u64>,
     /// What the source shows.
     pub visibility: Visibility,
 }
@@ -347,7 +349,9 @@ impl Open {
             packets: Vec::new(),
             tunnels: TunnelPath::default(),
         };
-        let packets = if limits.max_packets > 0 { vec![packet] } else { Vec::new() };
+        let mut packets = vec![packet];
+        packets.extend(draft.rests_on.iter().filter(|other| **other != packet));
+        packets.truncate(limits.max_packets);
         let window = if draft.window.is_zero() { limits.window } else { draft.window };
         let (told, scope) = (live::Told::default(), draft.scope);
         Self { finding, group: draft.group, window_start: time, window, packets, scope, told }

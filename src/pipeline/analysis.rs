@@ -8,15 +8,18 @@ use super::contacts::{Contacts, with_subjects};
 use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
 use super::lore::Lore;
-use super::place::{Place, TCP, UDP, draft, hit};
+use super::place::{Place, TCP, UDP};
 use super::sample::Sample;
+use super::tuned::Desk;
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
 use crate::flow::At;
+use crate::memory::Memory;
 use crate::mcp::inventory::{self, EncryptedUse, Inventory, Occasion, Resolved, Server, ServerId};
 use crate::observation::{Event, Observation};
 use crate::rules::catalog::Catalog;
-use crate::rules::{RuleSet, Scratch, Subject};
+use crate::rules::tuning::TuningState;
+use crate::rules::{Lane, RuleSet, Scratch, Subject};
 use crate::time::Timestamp;
 use crate::verdict::Approvals;
 
@@ -29,6 +32,8 @@ pub struct Policy {
     pub approvals: Approvals,
     /// The catalog of public MCP hosts.
     pub catalog: Catalog,
+    /// Rules of this lane and those beyond it make findings.
+    pub lane: Lane,
 }
 /// Who is told of what was taken in.
 pub(super) struct Listener<'t> {
@@ -50,6 +55,7 @@ pub(super) struct Known {
     legs: Legs,
     named: HashSet<ServerId>,
     lore: Lore,
+    tuning: TuningState,
 }
 
 impl Known {
@@ -63,7 +69,20 @@ impl Known {
             legs: Legs::default(),
             named: HashSet::new(),
             lore: Lore::default(),
+            tuning: TuningState::default(),
         }
+    }
+
+    /// The same, with what earlier runs taught.
+    #[must_use]
+    pub(super) fn with_memory(mut self, memory: Memory) -> Self {
+        self.lore = Lore::new(memory);
+        self
+    }
+
+    /// What is to be kept for the next run.
+    pub(super) fn into_parts(self) -> (Inventory, Memory) {
+        (self.inventory, self.lore.into_memory())
     }
 }
 
@@ -82,6 +101,7 @@ pub struct Analysis<'p> {
     /// Servers whose addresses were looked up in what DNS gave.
     named: HashSet<ServerId>,
     lore: Lore,
+    tuning: TuningState,
     /// Keeps some of the subjects, when somebody wants to measure rules on them.
     pub(super) sample: Option<Sample>,
 }
@@ -106,8 +126,36 @@ impl<'p> Analysis<'p> {
             admitted: Vec::new(),
             named: HashSet::new(),
             lore: Lore::default(),
+            tuning: TuningState::default(),
             sample: None,
         }
+    }
+
+    /// The same, with what earlier runs taught.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        self.lore = Lore::new(memory);
+        self
+    }
+
+    /// What is remembered of servers.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        self.lore.memory()
+    }
+
+    /// What exceptions and thresholds took, in words: nothing when they took nothing.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let counts = self.tuning.counts(self.policy.rules.tuning());
+        let mut remarks = counts.remarks();
+        if counts.excepted() > 0 {
+            remarks.push(format!("exceptions took {} matches", counts.excepted()));
+        }
+        if counts.held_back() > 0 {
+            remarks.push(format!("thresholds held {} matches back", counts.held_back()));
+        }
+        remarks
     }
 
     /// Takes in one observation. A request that may be a proxy's own is held back for a moment.
@@ -139,7 +187,8 @@ impl<'p> Analysis<'p> {
     /// Goes on under another policy with what is known already.
     #[must_use]
     pub(super) fn resume(policy: &'p Policy, known: Known) -> Self {
-        let Known { inventory, findings, mut hints, legs, named, lore } = known;
+        let Known { inventory, findings, mut hints, legs, named, lore, mut tuning } = known;
+        tuning.keep_only(policy.rules.tuning());
         hints.forget_interests();
         Self {
             policy,
@@ -153,6 +202,7 @@ impl<'p> Analysis<'p> {
             admitted: Vec::new(),
             named,
             lore,
+            tuning,
             sample: None,
         }
     }
@@ -160,8 +210,8 @@ impl<'p> Analysis<'p> {
     /// What is known, whatever the policy.
     #[must_use]
     pub(super) fn into_known(self) -> Known {
-        let Self { inventory, findings, hints, legs, named, lore, .. } = self;
-        Known { inventory, findings, hints, legs, named, lore }
+        let Self { inventory, findings, hints, legs, named, lore, tuning, .. } = self;
+        Known { inventory, findings, hints, legs, named, lore, tuning }
     }
 
     /// Time passes without observations: judges what was kept back for a while.
@@ -262,15 +312,11 @@ impl<'p> Analysis<'p> {
     }
 
     fn evaluate(&mut self, subject: &Subject<'_>, place: &Place<'_>) {
-        let Self { policy, findings, scratch, sample, .. } = self;
+        let Self { policy, findings, tuning, scratch, lore, sample, .. } = self;
         if let Some(sample) = sample {
             sample.offer(subject);
         }
-        policy.rules.evaluate(subject, scratch, |found| {
-            if !findings.repeat(&hit(&found, place)) {
-                findings.record(draft(&found, place));
-            }
-        });
+        Desk { policy, findings, tuning, scratch }.judge(subject, place, lore.memory(), false);
     }
 
     /// Gives a server without a name those that DNS gave for its address, when it is first met.
@@ -315,27 +361,24 @@ impl<'p> Analysis<'p> {
 
     /// Ends the analysis.
     #[must_use]
-    pub fn into_parts(self) -> (Inventory, Findings) {
-        (self.inventory, self.findings)
+    pub fn into_parts(self) -> (Inventory, Findings, Memory) {
+        (self.inventory, self.findings, self.lore.into_memory())
     }
 
     fn judge_resolved(&mut self) {
         let mut resolved = std::mem::take(&mut self.resolved);
         for resolved in resolved.drain(..) {
-            let Self { policy, inventory, findings, scratch, contacts, lore, sample, .. } = self;
+            let Self {
+                policy, inventory, contacts, lore, sample, findings, tuning, scratch, ..
+            } = self;
             // More is known of something that was counted when it happened.
             let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
-            with_subjects(policy, inventory, contacts, lore, &resolved, |subject, place| {
+            let mut desk = Desk { policy, findings, tuning, scratch };
+            with_subjects(policy, inventory, contacts, lore, &resolved, |subject, place, memory| {
                 if let Some(sample) = sample {
                     sample.offer(subject);
                 }
-                policy.rules.evaluate(subject, scratch, |found| {
-                    if is_news {
-                        findings.revise(&hit(&found, place), || draft(&found, place));
-                    } else if !findings.repeat(&hit(&found, place)) {
-                        findings.record(draft(&found, place));
-                    }
-                });
+                desk.judge(subject, place, memory, is_news);
             });
         }
         self.resolved = resolved;

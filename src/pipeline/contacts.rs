@@ -16,6 +16,7 @@ use crate::mcp::inventory::{
     Client, Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey,
 };
 use crate::mcp::{Contact, Evidence, Facts};
+use crate::memory::Memory;
 use crate::observation::{Kind, Message, RequestInfo, Software};
 use crate::rules::advisory::Advisories;
 use crate::rules::catalog::is_named_for_mcp;
@@ -30,7 +31,7 @@ pub(super) fn with_subjects(
     contacts: &mut Contacts,
     lore: &mut Lore,
     resolved: &Resolved,
-    mut with: impl FnMut(&Subject<'_>, &Place<'_>),
+    mut with: impl FnMut(&Subject<'_>, &Place<'_>, &Memory),
 ) {
     match resolved {
         Resolved::Message {
@@ -68,12 +69,12 @@ pub(super) fn with_subjects(
             let subject = subject.with_contact(contact, methods).with_content(&content);
             let place = Place::of(request, at, contact).ended(outcome_of(message, *reply));
             let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
-            with(&subject.with_call(called.as_ref(), &copied), &place);
+            with(&subject.with_call(called.as_ref(), &copied), &place, lore.memory());
             lore.remember(&judged, &subject);
             for tool in lore.learn(&judged, asked.as_deref()) {
                 let content = Content::default();
                 let subject = Subject::tool(request, &tool, &content, contact.evidence);
-                with(&subject.with_contact(contact, methods), &place);
+                with(&subject.with_contact(contact, methods), &place, lore.memory());
             }
         }
         Resolved::Exchange { server, request, response, document, at } => {
@@ -86,7 +87,7 @@ pub(super) fn with_subjects(
             let status = response.as_deref().map(|response| response.status);
             let subject = subject.with_document(document.as_deref());
             let place = Place::of(request, *at, contact).ended(outcome_of_status(status));
-            with(&subject.with_contact(contact, methods), &place);
+            with(&subject.with_contact(contact, methods), &place, lore.memory());
         }
         Resolved::SseEndpoint { server, request, response, path, at } => {
             let Some(Known { contact, methods, .. }) =
@@ -96,7 +97,7 @@ pub(super) fn with_subjects(
             };
             let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
             let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
-            with(&subject, &Place::of(request, *at, contact));
+            with(&subject, &Place::of(request, *at, contact), lore.memory());
         }
         Resolved::Contact { server, request, occasion, at } => {
             let Some(Known { contact, methods, .. }) =
@@ -111,7 +112,7 @@ pub(super) fn with_subjects(
             let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
             let contact = attempt.as_ref().unwrap_or(contact);
             let place = Place::of(request, *at, contact);
-            with(&Subject::server(contact, methods), &place);
+            with(&Subject::server(contact, methods), &place, lore.memory());
         }
     }
 }

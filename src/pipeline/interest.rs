@@ -114,6 +114,7 @@ mod tests {
             rules: RuleSet::default(),
             approvals: Approvals::parse(approvals, "approvals").unwrap_or_else(|p| panic!("{p:?}")),
             catalog: catalog::Catalog::builtin(),
+            lane: crate::rules::Lane::Hunt,
         };
         let mut interests = Interests::default();
         let https = Some((Scheme::Https, 443));

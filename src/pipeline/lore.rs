@@ -13,7 +13,7 @@ use crate::inspect::confusable::skeleton;
 use crate::inspect::secrets::secrets;
 use crate::mcp::Contact;
 use crate::mcp::inventory::ServerId;
-use crate::memory::Memory;
+use crate::memory::{Memory, baseline};
 use crate::net::Direction;
 use crate::observation::{Kind, Message, PartName, RequestInfo};
 use crate::rules::{Copied, Subject, Tool};
@@ -83,6 +83,11 @@ impl Lore {
         &self.memory
     }
 
+    /// The same, for good.
+    pub(super) fn into_memory(self) -> Memory {
+        self.memory
+    }
+
     /// Takes in what a client declares before it is asked for anything.
     pub(super) fn note_abilities(&mut self, judged: &Judged<'_>) {
         let message = judged.message;
@@ -135,6 +140,9 @@ impl Lore {
         if self.used.len() >= MAX_USES {
             self.used.clear();
         }
+        let key = baseline::Key { client: judged.contact.client, server: &judged.contact.key, tool: name };
+        let bytes = message.arguments.as_ref().map_or(0, |arguments| arguments.len() as u64);
+        self.memory.baselines.add(key, judged.at.time, 1, bytes);
         let first = self.used.insert((judged.server, judged.contact.client, name.into()));
         let (read_only, destructive) =
             definitions::hints(&self.memory, &judged.contact.key, name).unwrap_or_default();

@@ -26,6 +26,7 @@ mod shard;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tuned;
 pub mod watch;
 mod workers;
 
@@ -48,6 +49,7 @@ use crate::capture::{self, Input};
 use crate::decode::{self, Decoder};
 use crate::finding::{self, Finding, Findings};
 use crate::mcp::inventory::{self, Inventory};
+use crate::memory::Memory;
 use crate::observation::Observation;
 use crate::secret::SecretHasher;
 use crate::sinks::event::{MessageEvent, StatsEvent};
@@ -76,6 +78,8 @@ pub struct Config {
     pub inventory: inventory::Limits,
     /// Bounds of findings.
     pub findings: finding::Limits,
+    /// What lists taught in earlier runs.
+    pub memory: Memory,
 }
 
 impl Default for Config {
@@ -90,6 +94,7 @@ impl Default for Config {
             shards: ShardLimits::default(),
             inventory: inventory::Limits::default(),
             findings: finding::Limits::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -124,6 +129,10 @@ pub struct Outcome {
     pub stats: StatsEvent,
     /// Inputs that could not be read, or not to their end.
     pub troubles: Vec<Trouble>,
+    /// What lists taught, for the next run.
+    pub memory: Memory,
+    /// What exceptions and thresholds took, in words.
+    pub remarks: Vec<String>,
 }
 
 /// Why a run could not be done.
@@ -179,7 +188,8 @@ fn replay_sampling(
         });
     }
     let mut reader = Reader::new(config.capture, decoder, workers, Arc::clone(keyring));
-    let mut analysis = Analysis::new(policy, config.inventory, config.findings);
+    let analysis = Analysis::new(policy, config.inventory, config.findings);
+    let mut analysis = analysis.with_memory(config.memory.clone());
     analysis.sample = sample.take();
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {
@@ -197,14 +207,15 @@ fn replay_sampling(
     analysis.finish(last);
     *sample = analysis.sample.take();
     let shards = workers.into_shards().map_err(Error::Worker)?;
-    let (inventory, findings) = analysis.into_parts();
+    let remarks = analysis.remarks();
+    let (inventory, findings, memory) = analysis.into_parts();
     let mut decoding = stats::Decoding::default();
     decoding.add(&decoder);
     let shards = stats::ShardCounters::of(&shards);
     let captures = stats::captures(&counters, &names, &troubles);
     let stats = stats::gather(&counters, &decoding, &shards, &inventory, &findings, captures);
     let findings = Findings::finish(findings, &names);
-    Ok(Outcome { inventory, findings, stats, troubles })
+    Ok(Outcome { inventory, findings, stats, troubles, memory, remarks })
 }
 
 fn take_in(

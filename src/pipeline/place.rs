@@ -11,6 +11,7 @@ use crate::flow::At;
 use crate::mcp::{Contact, Evidence};
 use crate::net::{Endpoint, Scope};
 use crate::observation::RequestInfo;
+use crate::rules::tuning::Raised;
 use crate::rules::{self, Match, Severity, Standing};
 use crate::verdict::Verdict;
 
@@ -56,6 +57,18 @@ impl<'a> Place<'a> {
             contact: Some(contact),
             outcome: Outcome::Unknown,
         }
+    }
+
+    pub(super) const fn at(&self) -> At {
+        self.at
+    }
+
+    pub(super) const fn key(&self) -> &'a str {
+        self.key
+    }
+
+    pub(super) const fn client(&self) -> IpAddr {
+        self.client
     }
 
     /// The same, in a VLAN or tunnel.
@@ -163,6 +176,37 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         excerpt,
         matched: found.matched().into_iter().map(matched).collect(),
         told_apart: found.group(),
+        rests_on: Vec::new(),
+        visibility: place.visibility,
+    }
+}
+
+/// What a correlation, or an exception beyond its ceiling, makes a finding of; the rest is as for
+/// the match that made it fire.
+pub(super) fn raised(fired: Raised<'_>, place: &Place<'_>) -> Draft {
+    let contact = place.contact.filter(|_| *fired.server_key == *place.key);
+    Draft {
+        rule: Arc::clone(fired.info),
+        severity: fired.severity,
+        server_key: fired.server_key.to_string(),
+        server: place.server,
+        client: fired.client,
+        user: None,
+        evidence: place.evidence,
+        verdict: place.verdict,
+        approval: contact.and_then(|contact| contact.approval.clone()),
+        reason: contact.map(|contact| contact.reason.clone()).unwrap_or_default(),
+        software: contact.map(|contact| contact.software.clone()).unwrap_or_default(),
+        at: place.at,
+        flow: place.flow,
+        scope: place.scope,
+        group: fired.group,
+        window: fired.window,
+        text: fired.text,
+        excerpt: fired.excerpt,
+        matched: Vec::new(),
+        told_apart: Vec::new(),
+        rests_on: fired.packets,
         visibility: place.visibility,
     }
 }

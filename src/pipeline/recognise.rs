@@ -13,6 +13,7 @@ use crate::exchange::{
 use crate::flow::At;
 use crate::mcp::inventory::{self, Inventory};
 use crate::mcp::{Tap, TapLimits};
+use crate::memory::Memory;
 use crate::net::Endpoint;
 use crate::rules::Content;
 use crate::rules::catalog::Catalog;
@@ -33,7 +34,8 @@ impl Recognise for Recogniser {
             })?,
             None => Approvals::default(),
         };
-        let policy = Policy { rules: RuleSet::default(), approvals, catalog: Catalog::builtin() };
+        let (catalog, lane) = (Catalog::builtin(), crate::rules::Lane::Hunt);
+        let policy = Policy { rules: RuleSet::default(), approvals, catalog, lane };
         let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
         let mut inventory = Inventory::new(inventory::Limits::default());
         let (mut subjects, mut contacts) = (Vec::new(), Contacts::default());
@@ -54,7 +56,7 @@ impl Recognise for Recogniser {
                 inventory.finish(at, &mut resolved);
             }
             for resolved in &resolved {
-                let mut with = |subject: &Subject<'_>, _: &Place<'_>| {
+                let mut with = |subject: &Subject<'_>, _: &Place<'_>, _: &Memory| {
                     subjects.push(owned(subject, exchange));
                 };
                 with_subjects(&policy, &inventory, &mut contacts, &mut lore, resolved, &mut with);

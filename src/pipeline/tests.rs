@@ -6,7 +6,7 @@ use crate::flow::At;
 use crate::mcp::samples::Stage;
 use crate::observation::Event;
 use crate::rules::catalog::Catalog;
-use crate::rules::{self, RuleSet, Source};
+use crate::rules::{self, Lane, RuleSet, Source};
 use crate::time::Timestamp;
 use crate::verdict::Approvals;
 
@@ -30,7 +30,7 @@ pub(super) fn policy(sources: &[Source], approvals: &str) -> Policy {
         "" => Approvals::default(),
         text => Approvals::parse(text, "approvals").unwrap_or_else(|_| panic!("{text}")),
     };
-    Policy { rules, approvals, catalog: Catalog::builtin() }
+    Policy { rules, approvals, catalog: Catalog::builtin(), lane: Lane::Hunt }
 }
 
 /// Rule, severity and count of each finding of a dialogue.
@@ -171,6 +171,7 @@ fn an_observer_sees_messages_with_their_packets() {
         rules: RuleSet::default(),
         approvals: Approvals::default(),
         catalog: Catalog::builtin(),
+        lane: Lane::Hunt,
     };
     let mut watcher = Watcher::default();
     let inputs = vec![Input::file(path), Input::file(folder.path().join("missing.pcap"))];

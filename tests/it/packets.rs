@@ -8,6 +8,7 @@ use std::time::Duration;
 use shadowtap::capture::{self, Input, Next, Packet, Source};
 use shadowtap::finding::Finding;
 use shadowtap::pipeline::{Config, Policy, replay};
+use shadowtap::rules::Lane;
 use shadowtap::rules::catalog::Catalog;
 use shadowtap::sinks::packets::{Cutter, Job, Limits, Outcome, Ring};
 use shadowtap::verdict::Approvals;
@@ -17,7 +18,7 @@ use crate::run::{capture, root};
 fn policy() -> Policy {
     let (rules, _) =
         shadowtap::rules::compile(&shadowtap::rules::builtin(), &Default::default()).unwrap();
-    Policy { rules, approvals: Approvals::default(), catalog: Catalog::builtin() }
+    Policy { rules, approvals: Approvals::default(), catalog: Catalog::builtin(), lane: Lane::Hunt }
 }
 
 fn findings(policy: &Policy, file: &Path) -> Vec<Finding> {

@@ -52,6 +52,7 @@ pub(in crate::finding) fn draft(packet: u64, seconds: i64) -> Draft {
         matched: Vec::new(),
         told_apart: Vec::new(),
         visibility: Visibility::Body,
+        rests_on: Vec::new(),
     }
 }
 

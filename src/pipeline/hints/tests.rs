@@ -9,7 +9,7 @@ use crate::mcp::samples::Stage;
 use crate::observation::{Event, Observation};
 use crate::pipeline::Analysis;
 use crate::rules::catalog::Catalog;
-use crate::rules::{self, builtin};
+use crate::rules::{self, Lane, builtin};
 use crate::verdict::{Approvals, Verdict};
 
 const APPROVALS: &str = "schema: shadowtap/approvals@1
@@ -23,7 +23,7 @@ fn policy(approvals: &str) -> Policy {
         .unwrap_or_else(|report| panic!("{report}"));
     let approvals =
         Approvals::parse(approvals, "approvals").unwrap_or_else(|problems| panic!("{problems:?}"));
-    Policy { rules, approvals, catalog: Catalog::builtin() }
+    Policy { rules, approvals, catalog: Catalog::builtin(), lane: Lane::Hunt }
 }
 
 fn end(text: &str) -> Endpoint {

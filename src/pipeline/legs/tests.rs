@@ -45,7 +45,7 @@ fn play(dialogue: &str) -> Outcome {
     let source = Source { name: "a.yaml".into(), text: RULE.into() };
     let (rules, _) = rules::compile(&[source], &rules::Limits::default())
         .unwrap_or_else(|report| panic!("{report}"));
-    let policy = Policy { rules, approvals: Approvals::default(), catalog: Catalog::default() };
+    let policy = Policy { rules, approvals: Approvals::default(), catalog: Catalog::default(), lane: crate::rules::Lane::Hunt };
     let mut analysis =
         Analysis::new(&policy, inventory::Limits::default(), finding::Limits::default());
     let mut stage = Stage::default();

@@ -269,6 +269,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
             let next = self.state.next_interval + self.state.interval;
             self.state.next_interval = next.max(now.elapsed);
             self.observer.stats(&stats, Occasion::Interval);
+            self.observer.memory(self.analysis.memory());
             self.state.baseline.set(&stats, now.elapsed);
             self.tell_servers(MAX_SERVER_EVENTS);
         }

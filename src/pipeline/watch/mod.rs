@@ -42,6 +42,7 @@ use super::analysis::Known;
 use super::{Analysis, Config, Error, Policy};
 use crate::capture::live::{LiveSource, PacketTap};
 use crate::finding::{Finding, News};
+use crate::memory::Memory;
 use crate::mcp::inventory::Inventory;
 use crate::rules::Severity;
 use crate::sinks::event::{MessageEvent, ServerEvent, StatsEvent};
@@ -147,6 +148,10 @@ pub trait LiveObserver {
     fn finding(&mut self, finding: &Finding, news: News);
     /// The counters of all stages.
     fn stats(&mut self, stats: &StatsEvent, occasion: Occasion);
+    /// What lists taught so far: every minute or so, to be kept for the next run.
+    fn memory(&mut self, memory: &Memory) {
+        let _ = memory;
+    }
     /// Something happened to the sensor.
     fn notice(&mut self, notice: &Notice);
     /// Events that could not be put out, so far.
@@ -171,6 +176,8 @@ pub struct Watched {
     pub worst: Option<Severity>,
     /// The last statistics.
     pub stats: StatsEvent,
+    /// What lists taught, for the next run.
+    pub memory: Memory,
     /// The policy that was in force at the end.
     pub policy: Policy,
 }
@@ -200,7 +207,8 @@ fn run(
     observer: &mut impl LiveObserver,
 ) -> Result<Watched, Error> {
     let mut state = State::new(&crew, names, settings);
-    let mut known = Known::live(config.inventory, config.findings);
+    let known = Known::live(config.inventory, config.findings);
+    let mut known = known.with_memory(config.memory.clone());
     let stats = loop {
         let mut engine = Engine {
             policy: &policy,
@@ -219,8 +227,10 @@ fn run(
     };
     crew.join()?;
     let State { closed, forgotten, worst, .. } = state;
+    let (inventory, memory) = known.into_parts();
     Ok(Watched {
-        inventory: known.inventory,
+        inventory,
+        memory,
         findings: closed.into(),
         earlier_findings: forgotten,
         worst,
