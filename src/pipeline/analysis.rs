@@ -14,8 +14,8 @@ use super::tuned::Desk;
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
 use crate::flow::At;
-use crate::memory::Memory;
 use crate::mcp::inventory::{self, EncryptedUse, Inventory, Occasion, Resolved, Server, ServerId};
+use crate::memory::Memory;
 use crate::observation::{Event, Observation};
 use crate::rules::catalog::Catalog;
 use crate::rules::tuning::TuningState;
@@ -374,12 +374,19 @@ impl<'p> Analysis<'p> {
             // More is known of something that was counted when it happened.
             let is_news = matches!(resolved, Resolved::Contact { occasion: Occasion::Changed, .. });
             let mut desk = Desk { policy, findings, tuning, scratch };
-            with_subjects(policy, inventory, contacts, lore, &resolved, |subject, place, memory| {
-                if let Some(sample) = sample {
-                    sample.offer(subject);
-                }
-                desk.judge(subject, place, memory, is_news);
-            });
+            with_subjects(
+                policy,
+                inventory,
+                contacts,
+                lore,
+                &resolved,
+                |subject, place, memory| {
+                    if let Some(sample) = sample {
+                        sample.offer(subject);
+                    }
+                    desk.judge(subject, place, memory, is_news);
+                },
+            );
         }
         self.resolved = resolved;
     }

@@ -140,7 +140,11 @@ impl Lore {
         if self.used.len() >= MAX_USES {
             self.used.clear();
         }
-        let key = baseline::Key { client: judged.contact.client, server: &judged.contact.key, tool: name };
+        let key = baseline::Key {
+            client: judged.contact.client,
+            server: &judged.contact.key,
+            tool: name,
+        };
         let bytes = message.arguments.as_ref().map_or(0, |arguments| arguments.len() as u64);
         self.memory.baselines.add(key, judged.at.time, 1, bytes);
         let first = self.used.insert((judged.server, judged.contact.client, name.into()));

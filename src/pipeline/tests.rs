@@ -42,7 +42,7 @@ fn findings(policy: &Policy, dialogue: &str) -> Vec<(String, String, u64)> {
         analysis.observe(observation);
     }
     analysis.finish(stage.now());
-    let (_, findings) = analysis.into_parts();
+    let (_, findings, _) = analysis.into_parts();
     let found = findings.finish(&Names::default()).into_iter();
     let mut found: Vec<_> = found
         .map(|found| (found.rule.id.clone(), format!("{:?}", found.severity), found.count))

@@ -81,7 +81,7 @@ fn run(policy: &Policy, observations: Vec<Observation>) -> Found {
         analysis.observe(observation);
     }
     analysis.finish(last);
-    let (inventory, findings) = analysis.into_parts();
+    let (inventory, findings, _) = analysis.into_parts();
     let found = findings.finish(&crate::pipeline::Names::default());
     for finding in &found {
         assert!(finding.evidence > Evidence::Hint || finding.text.contains("Hint only"));

@@ -9,7 +9,7 @@ use crate::mcp::inventory;
 use crate::mcp::samples::Stage;
 use crate::pipeline::{Analysis, Policy};
 use crate::rules::catalog::Catalog;
-use crate::rules::{self, Source};
+use crate::rules::{self, Lane, Source};
 use crate::verdict::Approvals;
 
 const RULE: &str = "schema: shadowtap/rule@1
@@ -45,7 +45,12 @@ fn play(dialogue: &str) -> Outcome {
     let source = Source { name: "a.yaml".into(), text: RULE.into() };
     let (rules, _) = rules::compile(&[source], &rules::Limits::default())
         .unwrap_or_else(|report| panic!("{report}"));
-    let policy = Policy { rules, approvals: Approvals::default(), catalog: Catalog::default(), lane: crate::rules::Lane::Hunt };
+    let policy = Policy {
+        rules,
+        approvals: Approvals::default(),
+        catalog: Catalog::default(),
+        lane: Lane::Hunt,
+    };
     let mut analysis =
         Analysis::new(&policy, inventory::Limits::default(), finding::Limits::default());
     let mut stage = Stage::default();
@@ -53,7 +58,7 @@ fn play(dialogue: &str) -> Outcome {
         analysis.observe(observation);
     }
     analysis.finish(stage.now());
-    let (inventory, findings) = analysis.into_parts();
+    let (inventory, findings, _) = analysis.into_parts();
     let mut outcome =
         Outcome { clients: BTreeMap::new(), proxies: Vec::new(), accused: BTreeSet::new() };
     for (_, server) in inventory.servers() {
