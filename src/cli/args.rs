@@ -133,6 +133,9 @@ pub struct Replay {
     /// Write no NDJSON files.
     #[arg(long)]
     pub no_files: bool,
+    /// Folder that keeps what the lists of servers said, so that the next run sees what changed.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Print NDJSON events on standard output in place of the report.
     #[arg(long)]
     pub json: bool,
@@ -203,9 +206,10 @@ pub struct Watch {
     /// them. Grave findings are told.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub learn: Option<Duration>,
-    /// State directory of --learn.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
-    pub state: PathBuf,
+    /// Folder for what the sensor remembers: what the lists of servers said (kept, with this
+    /// option, across restarts) and what --learn collected (`state` when absent).
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "never", value_parser = fail_on)]
     pub fail_on: FailOn,

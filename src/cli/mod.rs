@@ -11,6 +11,7 @@ mod replace;
 mod replay;
 mod review;
 mod rules;
+mod state;
 mod watch;
 
 use std::fmt;

@@ -10,6 +10,7 @@ use super::args::{self, FailOn};
 use super::keylog;
 use super::load::{self, Sources};
 use super::progress::Bar;
+use super::state::State;
 use super::{Exit, Failure, complain};
 use crate::capture::Input;
 use crate::mcp::inventory::Inventory;
@@ -39,6 +40,8 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         keyring: Arc::new(keylog::read(&args.keylog)?),
         ..Config::default()
     };
+    let (state, memory) = State::open(args.state.as_deref())?;
+    config.memory = memory;
     if let Some(threads) = args.threads {
         config.threads = usize::from(threads);
     }
@@ -51,7 +54,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         complain(&format!("warning: {trouble}"));
     }
     let servers = servers(&policy, &outcome.inventory);
-    let mut failures = Vec::new();
+    let mut failures: Vec<Failure> = state.save(&outcome.memory).err().into_iter().collect();
     let learn = args.learn.as_ref();
     let learnt = learn.map(|file| super::learn::replayed(file, &servers, &mut outcome.findings));
     let learnt = learnt.transpose().unwrap_or_else(|failure| {
@@ -77,6 +80,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         let mut notices = notices(&policy, outcome.stats.timestamp);
         notices.extend(unmatched_keylog(args, &config));
         notices.extend(learnt);
+        notices.append(&mut outcome.remarks);
         let report = Report {
             servers: &servers,
             findings: &outcome.findings,

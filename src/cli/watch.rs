@@ -8,7 +8,7 @@ mod signals;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -18,10 +18,12 @@ use super::keylog::{self, Follow};
 use super::learn::Learner;
 use super::load::{self, Sources};
 use super::replay::{notices, print_report, servers};
+use super::state::State;
 use super::{Exit, Failure, complain};
 use crate::app::Keyring;
 use crate::capture::live::{Interface, Settings as LiveSettings, give_up_privileges};
 use crate::finding::{Finding, News};
+use crate::memory::Memory;
 use crate::pipeline::watch::{
     Command, Feed, Health, LiveObserver, MAX_INTERFACES, Notice, Occasion, Settings, Watched, watch,
 };
@@ -55,7 +57,9 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         ))
     };
     let policy = policy(args).map_err(explain)?;
-    let config = config(args).map_err(explain)?;
+    let mut config = config(args).map_err(explain)?;
+    let (state, memory) = State::open(args.state.as_deref()).map_err(explain)?;
+    config.memory = memory;
     let settings = Settings {
         stats_interval: args.stats_interval,
         separate_interfaces: args.separate_interfaces,
@@ -73,11 +77,14 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let service = Service::new();
     service.ready();
     let key_logs = KeyLogs::new(&args.keylog, Arc::clone(&config.keyring));
-    let learner = args.learn.map(|time| Learner::begin(&args.state, time, super::approvals::now()));
+    let folder = args.state.as_deref().unwrap_or(Path::new(args::DEFAULT_STATE));
+    let learner = args.learn.map(|time| Learner::begin(folder, time, super::approvals::now()));
     let learner = learner.transpose().map_err(explain)?;
-    let mut watcher = Watcher { args, output, signals, service, kept, metrics, key_logs, learner };
+    let mut watcher =
+        Watcher { args, output, signals, service, kept, metrics, key_logs, learner, state };
     let watched = watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
-    let Watcher { output, kept, metrics, learner, .. } = watcher;
+    let Watcher { output, kept, metrics, learner, mut state, .. } = watcher;
+    state.tend(&watched.memory);
     if let Some(metrics) = metrics {
         metrics.stop();
     }
@@ -167,6 +174,7 @@ struct Watcher<'a> {
     metrics: Option<Metrics>,
     key_logs: KeyLogs,
     learner: Option<Learner>,
+    state: State,
 }
 
 /// Key logs that grow while the run goes on.
@@ -273,6 +281,10 @@ impl LiveObserver for Watcher<'_> {
                 summary(stats).iter().for_each(|line| complain(line));
             }
         }
+    }
+
+    fn memory(&mut self, memory: &Memory) {
+        self.state.tend(memory);
     }
 
     fn notice(&mut self, notice: &Notice) {
