@@ -65,7 +65,7 @@ impl Part {
 pub(super) enum Role {
     /// Read by people and models.
     Prose,
-    /// A title in a schema that only repeats a name, as libraries generate them.
+    /// A title that only repeats a name, as libraries generate them.
     Echo,
     /// An icon, inline or linked.
     Icon,
@@ -202,12 +202,11 @@ fn hints(kind: DefinitionKind, leaves: &[Leaf<'_>]) -> Hints {
 }
 
 fn role(leaf: &Leaf<'_>, name: &str) -> Role {
-    let in_schema = matches!(leaf.top, "inputSchema" | "outputSchema");
     if !is_token(leaf.key) {
         Role::Prose
     } else if !leaf.is_string() {
         Role::Form
-    } else if in_schema && leaf.key == "title" && echoes(leaf, name) {
+    } else if leaf.key == "title" && echoes(leaf, name) {
         Role::Echo
     } else if matches!(leaf.key, "description" | "title" | "$comment") {
         Role::Prose
@@ -253,7 +252,8 @@ mod tests {
     fn roles_of_strings() {
         for (member, expected) in [
             (r#""description":"x""#, Role::Prose),
-            (r#""title":"Get Weather""#, Role::Prose),
+            (r#""title":"Get Weather""#, Role::Echo),
+            (r#""title":"Gets the weather""#, Role::Prose),
             (r#""inputSchema":{"title":"get_weatherArguments"}"#, Role::Echo),
             (r#""outputSchema":{"title":"getWeatherDictOutput"}"#, Role::Echo),
             (r#""inputSchema":{"properties":{"post_code":{"title":"Post Code"}}}"#, Role::Echo),

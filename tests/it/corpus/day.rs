@@ -394,7 +394,6 @@ fn the_day_is_read_as_it_was_made() {
 }
 
 #[test]
-#[ignore = "needs `replay --learn` and the rules 4xxx and 5xxx"]
 fn the_first_day_in_learn_mode_tells_what_was_planted_and_little_else() {
-    assert_day(&["--learn"]);
+    assert_day(&["--learn", "learned.json"]);
 }
