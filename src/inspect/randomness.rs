@@ -4,6 +4,8 @@ use std::ops::Range;
 
 /// Longest identifier looked at, in bytes; the rest counts nothing.
 const MAX_ID_BYTES: usize = 512;
+/// Longest word of one case.
+const MAX_WORD_BYTES: usize = 15;
 /// Predictable steps in a row before they count as structure.
 const MIN_STEPS: usize = 3;
 /// Longest period that is looked for, in bytes.
@@ -55,7 +57,8 @@ fn add_segment(bytes: &[u8], kept: &mut Kept) -> u32 {
     let letters = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (head, tail) = bytes.split_at_checked(letters).unwrap_or((bytes, &[]));
     let all_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-    let is_hex = bytes.iter().all(u8::is_ascii_hexdigit) && bytes.len() >= 16;
+    // Hex may begin with letters that look like a word.
+    let is_hex = bytes.iter().all(u8::is_ascii_hexdigit) && bytes.len() >= 16 && letters > 0;
     if all_digits(tail) && !is_hex && (head.is_empty() || (is_name(head) && tail.len() < 20)) {
         return decimal_bits(tail);
     }
@@ -104,7 +107,10 @@ pub(super) fn is_name(letters: &[u8]) -> bool {
         consonants = if is_vowel(byte) { 0 } else { consonants + 1 };
         longest = longest.max(consonants);
     }
-    let cased = upper == letters.len() || upper * 4 <= letters.len() + 3;
+    // Keys in base 32 may have no digit by chance: so long a word is none.
+    let is_one_case = (upper == 0 || upper == letters.len()) && letters.len() <= MAX_WORD_BYTES;
+    let is_camel = upper > 0 && upper * 4 <= letters.len() + 3;
+    let cased = is_one_case || is_camel;
     // `mcp`, `JWT`: too short to tell, but of one case.
     let is_short = letters.len() <= 4 && (upper == 0 || upper == letters.len());
     is_short || (cased && vowels * 5 >= letters.len() && longest <= 4)
