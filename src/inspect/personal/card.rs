@@ -112,7 +112,7 @@ fn is_luhn(digits: &[u8]) -> bool {
             (_, digit) => digit * 2 - 9,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A number for tests: known, or of few different digits, or with eight zeros in a row.

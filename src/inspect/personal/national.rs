@@ -86,7 +86,7 @@ fn is_pesel(digits: &[u8]) -> bool {
         digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
     let month = value(digits.get(2..4).unwrap_or_default()) % 20;
     let day = value(digits.get(4..6).unwrap_or_default());
-    sum % 10 == 0 && (1..=12).contains(&month) && (1..=31).contains(&day)
+    sum.is_multiple_of(10) && (1..=12).contains(&month) && (1..=31).contains(&day)
 }
 
 /// The test of eleven: weights 9 to 2, and minus one for the last.
@@ -95,7 +95,7 @@ fn is_bsn(digits: &[u8]) -> bool {
     let sum: u32 =
         digits.iter().zip(weights).map(|(digit, weight)| u32::from(*digit) * weight).sum();
     let is_same = digits.iter().all(|digit| Some(digit) == digits.first());
-    sum % 11 == 0 && !is_same
+    sum.is_multiple_of(11) && !is_same
 }
 
 /// Thirteen digits, and what is missing to a multiple of 97.

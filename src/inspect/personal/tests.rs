@@ -176,11 +176,11 @@ fn numbers_of_machines_are_nothing() {
         let milliseconds = 1_763_845_200_000 + index * 977;
         write!(text, "{milliseconds} {milliseconds}{:03} ", state % 1000).unwrap();
         write!(text, "{{\"id\":{},\"x\":0.{}}} ", state % 10_000_000_000_000_000, state).unwrap();
-        write!(
+        writeln!(
             text,
-            "{:08x}-{:04x}-4{:03x}-{:012}\n",
-            state as u32,
-            index as u16,
+            "{:08x}-{:04x}-4{:03x}-{:012}",
+            state % 0xffff_ffff,
+            index % 0xffff,
             index % 4096,
             state % 1_000_000_000_000
         )

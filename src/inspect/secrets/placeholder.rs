@@ -10,7 +10,7 @@ use super::super::randomness;
 /// in their documentation or build into emulators.
 const WORDS: &[&str] = &[
     "example",
-    "xxxx",
+    "xxxxxx",
     "****",
     "....",
     "your-",
@@ -61,10 +61,14 @@ static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 });
 
 /// Whether the random part of a key is none: a word that says so, or too regular. Random text of a
-/// hundred characters is taken for a placeholder about once in three thousand cases.
+/// hundred characters has such a word about once in thirty thousand cases.
 pub(super) fn is_placeholder(body: &[u8]) -> bool {
     let needed = u32::try_from(body.len().min(256) * 2).unwrap_or(u32::MAX);
-    has_placeholder_word(body) || randomness::bits(body) < needed
+    // Random letters look like a word now and then: words must be several, without any digit.
+    let are_words = body.iter().any(|byte| matches!(byte, b'-' | b'_'))
+        && !body.iter().any(u8::is_ascii_digit)
+        && randomness::bits(body) < needed;
+    has_placeholder_word(body) || are_words || randomness::bits_of_letters(body) < needed
 }
 
 /// Whether a word in it says that it stands for something else.

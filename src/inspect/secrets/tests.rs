@@ -1,3 +1,10 @@
+#![allow(
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::too_many_lines,
+    reason = "samples are ASCII, their numbers small, and their tables long"
+)]
+
 use super::*;
 
 mod benign;
