@@ -56,6 +56,8 @@ pub struct Draft {
     pub scope: Scope,
     /// Tells findings of the rule apart beyond server and client; 0 when nothing does.
     pub group: u64,
+    /// It is about the server: clients do not tell findings apart.
+    pub per_server: bool,
     /// Hits that come so long after the first of a finding begin a new one; zero means
     /// [`Limits::window`].
     pub window: Duration,
@@ -130,6 +132,8 @@ pub struct Hit<'a> {
     pub flow: FlowTuple,
     /// See [`Draft::group`].
     pub group: u64,
+    /// See [`Draft::per_server`].
+    pub per_server: bool,
 }
 
 /// What became of a hit.
@@ -143,7 +147,7 @@ pub enum Recorded {
     Dropped,
 }
 
-/// What makes hits the same: rule, server and client.
+/// What makes hits the same: rule, server and (unless it is about the server) client.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Identity {
     rule: Arc<str>,
@@ -263,7 +267,7 @@ impl Findings {
         let identity = IdentityRef {
             rule: hit.rule,
             server_key: hit.server_key,
-            client: hit.client,
+            client: apart(hit.client, hit.per_server),
             group: hit.group,
         };
         let index = *self.latest.get(&identity)?;
@@ -277,7 +281,7 @@ impl Findings {
         let identity = IdentityRef {
             rule: &draft.rule.id,
             server_key: &draft.server_key,
-            client: draft.client,
+            client: apart(draft.client, draft.per_server),
             group: draft.group,
         };
         let known = self.latest.get(&identity).copied();
@@ -296,7 +300,7 @@ impl Findings {
         let identity = Identity {
             rule: draft.rule.id.as_str().into(),
             server_key: draft.server_key.as_str().into(),
-            client: draft.client,
+            client: apart(draft.client, draft.per_server),
             group: draft.group,
         };
         let index = self.open.len();
@@ -324,7 +328,13 @@ impl Open {
     fn begin(draft: Draft, limits: &Limits) -> Self {
         let At { packet, time } = draft.at;
         let finding = Finding {
-            id: id(&draft.rule.id, &draft.server_key, draft.client, draft.group, time),
+            id: id(
+                &draft.rule.id,
+                &draft.server_key,
+                apart(draft.client, draft.per_server),
+                draft.group,
+                time,
+            ),
             rule: draft.rule,
             severity: draft.severity,
             evidence: draft.evidence,
@@ -332,6 +342,7 @@ impl Open {
             server_key: draft.server_key,
             server: draft.server,
             client: draft.client,
+            per_server: draft.per_server,
             user: draft.user.as_deref().map(mask),
             approval: draft.approval,
             reason: mask(&draft.reason),
@@ -368,6 +379,7 @@ impl Open {
             at: draft.at,
             flow: draft.flow,
             group: draft.group,
+            per_server: draft.per_server,
         };
         let changes_verdict = self.changes_verdict(&hit);
         self.repeat(&hit, limits);
@@ -457,6 +469,11 @@ fn masked_matches(matched: Vec<Matched>, limits: &Limits) -> Vec<Matched> {
 
 /// The first 16 bytes of a SHA-256 over rule, server, client and the start of the window, as hex.
 /// Lengths keep the parts apart.
+/// The client, where it tells findings apart.
+const fn apart(client: IpAddr, per_server: bool) -> IpAddr {
+    if per_server { IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED) } else { client }
+}
+
 fn id(rule: &str, server_key: &str, client: IpAddr, group: u64, window_start: Timestamp) -> String {
     let mut hash = Context::new(&SHA256);
     let client = client.to_string();

@@ -102,8 +102,10 @@ pub struct Finding {
     pub server_key: String,
     /// Server of the first hit.
     pub server: Endpoint,
-    /// The client.
+    /// The client; of a finding about a server, whoever uses it, the first.
     pub client: IpAddr,
+    /// It is about the server: clients do not tell findings apart.
+    pub per_server: bool,
     /// Who was at the client, where the source tells: no packet does.
     pub user: Option<String>,
     /// Name of the approval that decided, also when it no longer holds.

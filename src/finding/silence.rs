@@ -60,7 +60,10 @@ pub fn exception(finding: &Finding) -> String {
         Some(host) => ("server.host", host),
         None => ("server.key", finding.server_key.as_str()),
     };
-    let mut when: Vec<(&str, &str)> = vec![("client.ip", &client), server];
+    let mut when: Vec<(&str, &str)> = vec![server];
+    if !finding.per_server {
+        when.insert(0, ("client.ip", &client));
+    }
     for (name, value) in &finding.told_apart {
         if can_be_named(name, value) && when.iter().all(|(known, _)| known != name) {
             when.push((name, value));

@@ -142,6 +142,7 @@ pub(super) fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a>
         at: place.at,
         flow: place.flow,
         group: group(found),
+        per_server: found.rule.group.per_server,
     }
 }
 
@@ -171,6 +172,7 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         flow: place.flow,
         scope: place.scope,
         group: group(found),
+        per_server: found.rule.group.per_server,
         window: found.rule.group.window,
         text: found.text(),
         excerpt,
@@ -201,6 +203,7 @@ pub(super) fn raised(fired: Raised<'_>, place: &Place<'_>) -> Draft {
         flow: place.flow,
         scope: place.scope,
         group: fired.group,
+        per_server: false,
         window: fired.window,
         text: fired.text,
         excerpt: fired.excerpt,

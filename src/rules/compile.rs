@@ -11,7 +11,7 @@ use super::list::Lists;
 use super::literal::{self, Literals};
 use super::problem::{Located, Place, Problem, Report, Source};
 use super::set::{Choice, Compiled, Group};
-use super::syntax::{self, Prefilter, Want};
+use super::syntax::{self, GroupPer as Per, Prefilter, Want};
 use super::template::{Fault, Template};
 use super::{Lane, Limits, RuleInfo, Status};
 use crate::mcp::Evidence;
@@ -426,7 +426,7 @@ impl Compiler<'_> {
                 hour
             }),
         };
-        Group { by, window }
+        Group { by, window, per_server: group.per == Per::Server }
     }
 
     /// The literals to look for first: those that the rule names, else those that its conditions

@@ -70,6 +70,8 @@ pub struct Group {
     pub by: Vec<Field>,
     /// How long repeats are counted instead of reported.
     pub window: Duration,
+    /// It is about the server: clients do not tell findings apart.
+    pub per_server: bool,
 }
 
 /// A text that passed a test of a rule.

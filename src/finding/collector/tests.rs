@@ -53,6 +53,7 @@ pub(in crate::finding) fn draft(packet: u64, seconds: i64) -> Draft {
         told_apart: Vec::new(),
         visibility: Visibility::Body,
         rests_on: Vec::new(),
+        per_server: false,
     }
 }
 
@@ -218,6 +219,7 @@ fn what_is_learnt_later_makes_a_finding_worse_and_is_not_counted() {
             verdict: draft.verdict,
             at: draft.at,
             flow: draft.flow,
+            per_server: false,
         };
         findings.revise(&hit, || draft.clone());
         let open = &findings.open[0];
@@ -249,6 +251,7 @@ fn repeats_that_only_count_are_one_finding_with_their_number() {
         evidence: first.evidence,
         verdict: first.verdict,
         at: At { packet, time: Timestamp::from_parts(3_599, 0) },
+        per_server: false,
         flow: first.flow,
         group: first.group,
     };
@@ -285,6 +288,7 @@ fn a_verdict_that_changes_brings_its_approval_and_reason() {
         at: bypass.at,
         flow: bypass.flow,
         group: 0,
+        per_server: false,
     };
     assert!(!findings.repeat(&hit), "more than a number changes");
     findings.record(bypass);
@@ -323,4 +327,17 @@ fn software_user_and_matched_texts_are_filled_in_masked_and_bounded() {
     let mut findings = Findings::default();
     findings.record(Draft { matched: vec![secret], ..draft(0, 0) });
     assert_eq!(findings.finish(&TwoFiles)[0].matched[0].text, MASK);
+}
+
+#[test]
+fn a_finding_about_a_server_counts_all_its_clients() {
+    let mut findings = Findings::default();
+    for last in 1..=200 {
+        let client = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, last));
+        let hit = Draft { client, per_server: true, ..draft(u64::from(last), 0) };
+        findings.record(hit);
+    }
+    assert_eq!(findings.len(), 1);
+    let found = &findings.finish(&TwoFiles)[0];
+    assert_eq!((found.count, found.client.to_string().as_str()), (200, "10.0.0.1"));
 }

@@ -215,6 +215,21 @@ pub struct Group {
     #[serde(default, rename = "for")]
     #[schemars(extend("pattern" = "^[0-9]+[smhd]$"))]
     pub window: Option<Located<String>>,
+    /// `server` when the rule is about the server, whoever uses it; else clients tell findings
+    /// apart.
+    #[serde(default)]
+    pub per: GroupPer,
+}
+
+/// Who tells findings of a rule apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupPer {
+    /// Server and client.
+    #[default]
+    Pair,
+    /// The server alone.
+    Server,
 }
 
 /// An example of what a rule does.

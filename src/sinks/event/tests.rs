@@ -39,6 +39,7 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         verdict: Verdict::Unapproved,
         server_key: "http://mcp.example:8000/mcp".into(),
         server,
+        per_server: false,
         client: client.ip,
         user: None,
         approval: None,
