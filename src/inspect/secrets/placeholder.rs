@@ -67,7 +67,7 @@ pub(super) fn is_placeholder(body: &[u8]) -> bool {
     // Random letters look like a word now and then: words must be several, without any digit.
     let are_words = body.iter().any(|byte| matches!(byte, b'-' | b'_'))
         && !body.iter().any(u8::is_ascii_digit)
-        && randomness::bits(body) < needed;
+        && randomness::bits(body) < needed / 2;
     has_placeholder_word(body) || are_words || randomness::bits_of_letters(body) < needed
 }
 
