@@ -104,6 +104,7 @@ const FILES: &[(&str, &str)] = files![
     "tools/impersonation.yaml",
     "tools/instructions.yaml",
     "tools/per-client.yaml",
+    "tools/pin-broken.yaml",
     "tools/rug-pull.yaml",
     "tools/shadowed-name.yaml",
 ];
