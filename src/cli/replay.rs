@@ -14,6 +14,7 @@ use super::{Exit, Failure, complain};
 use crate::capture::Input;
 use crate::mcp::inventory::Inventory;
 use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
+use crate::rules::tuning::WarningKind;
 use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
 use crate::sinks::report::{Report, Style};
@@ -74,7 +75,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         None => verdict(args, &outcome),
     };
     if !args.json {
-        let mut notices = notices(&policy, outcome.stats.timestamp);
+        let mut notices = notices(&policy, outcome.stats.timestamp, &outcome.remarks);
         notices.extend(unmatched_keylog(args, &config));
         notices.extend(learnt);
         let report = Report {
@@ -249,8 +250,9 @@ fn unmatched_keylog(args: &args::Replay, config: &Config) -> Option<String> {
     })
 }
 
-/// What the operator should know beside the findings.
-pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
+/// What the operator should know beside the findings. `remarks`: what exceptions and thresholds
+/// took.
+pub(super) fn notices(policy: &Policy, now: Timestamp, remarks: &[String]) -> Vec<String> {
     let mut notices = Vec::new();
     if policy.approvals.all().is_empty() {
         notices.push(
@@ -261,6 +263,17 @@ pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
     }
     let warnings = policy.approvals.warnings(now);
     notices.extend(warnings.into_iter().map(|warning| warning.text));
+    notices.extend_from_slice(remarks);
+    // An exception that has expired and was missed is among the remarks already.
+    let is_said = |name: &str| {
+        let said = format!("exception {name} expired ");
+        remarks.iter().any(|remark| remark.starts_with(&said))
+    };
+    let warnings = policy.rules.tuning().warnings(now).into_iter();
+    let warnings = warnings.filter(|warning| {
+        warning.kind != WarningKind::Expired || !is_said(&warning.name)
+    });
+    notices.extend(warnings.map(|warning| warning.text));
     notices
 }
 
