@@ -270,9 +270,8 @@ pub(super) fn notices(policy: &Policy, now: Timestamp, remarks: &[String]) -> Ve
         remarks.iter().any(|remark| remark.starts_with(&said))
     };
     let warnings = policy.rules.tuning().warnings(now).into_iter();
-    let warnings = warnings.filter(|warning| {
-        warning.kind != WarningKind::Expired || !is_said(&warning.name)
-    });
+    let warnings =
+        warnings.filter(|warning| warning.kind != WarningKind::Expired || !is_said(&warning.name));
     notices.extend(warnings.map(|warning| warning.text));
     notices
 }
@@ -284,7 +283,7 @@ fn write_report(
     fail_on: FailOn,
 ) -> Result<(), Failure> {
     let rules: Vec<Arc<RuleInfo>> =
-        policy.rules.rules().iter().map(|rule| Arc::clone(&rule.info)).collect();
+        policy.rules.tellers().iter().map(|teller| Arc::clone(teller.info)).collect();
     let (file, written) = match report {
         args::Report::Sarif(file) => (
             file,

@@ -101,9 +101,7 @@ pub(super) fn gather(
     for (tunnel, opened) in &decoding.opened {
         counters.insert(format!("decode.opened.{}", tunnel.name()), *opened);
     }
-    let tuning = analysis.tuning_counts();
-    counters.insert("rules.excepted".to_owned(), tuning.excepted());
-    counters.insert("rules.held_back".to_owned(), tuning.held_back());
+    add(&mut counters, "rules", serialised(&analysis.tuning_counts().taken()));
     let anomalies = decoding.anomalies.iter().filter(|(_, count)| **count > 0);
     let evictions = flow.evicted() + mcp.given_up + inventory.dropped();
     StatsEvent {

@@ -169,7 +169,8 @@ impl<'f> Compiler<'f, '_> {
         if written.lane.value > Lane::Hunt && !well && !rules.is_empty() {
             let message = "a correlation beyond lane `hunt` needs rules with `evidence: parsed` or \
                            better";
-            let hint = "all of them; in a sequence one step is enough, and to count servers messages";
+            let hint =
+                "all of them; in a sequence one step is enough, and to count servers messages";
             self.error(source, written.lane.place, "weak-evidence", message, hint);
         }
     }
