@@ -15,6 +15,7 @@ use super::{Exit, Failure, complain};
 use crate::capture::Input;
 use crate::mcp::inventory::Inventory;
 use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
+use crate::rules::tuning::WarningKind;
 use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
 use crate::sinks::report::{Report, Style};
@@ -77,7 +78,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         None => verdict(args, &outcome),
     };
     if !args.json {
-        let mut notices = notices(&policy, outcome.stats.timestamp);
+        let mut notices = notices(&policy, outcome.stats.timestamp, &outcome.remarks);
         notices.extend(unmatched_keylog(args, &config));
         notices.extend(learnt);
         notices.append(&mut outcome.remarks);
@@ -253,8 +254,9 @@ fn unmatched_keylog(args: &args::Replay, config: &Config) -> Option<String> {
     })
 }
 
-/// What the operator should know beside the findings.
-pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
+/// What the operator should know beside the findings. `remarks`: what exceptions and thresholds
+/// took.
+pub(super) fn notices(policy: &Policy, now: Timestamp, remarks: &[String]) -> Vec<String> {
     let mut notices = Vec::new();
     if policy.approvals.all().is_empty() {
         notices.push(
@@ -265,6 +267,16 @@ pub(super) fn notices(policy: &Policy, now: Timestamp) -> Vec<String> {
     }
     let warnings = policy.approvals.warnings(now);
     notices.extend(warnings.into_iter().map(|warning| warning.text));
+    notices.extend_from_slice(remarks);
+    // An exception that has expired and was missed is among the remarks already.
+    let is_said = |name: &str| {
+        let said = format!("exception {name} expired ");
+        remarks.iter().any(|remark| remark.starts_with(&said))
+    };
+    let warnings = policy.rules.tuning().warnings(now).into_iter();
+    let warnings =
+        warnings.filter(|warning| warning.kind != WarningKind::Expired || !is_said(&warning.name));
+    notices.extend(warnings.map(|warning| warning.text));
     notices
 }
 
@@ -275,7 +287,7 @@ fn write_report(
     fail_on: FailOn,
 ) -> Result<(), Failure> {
     let rules: Vec<Arc<RuleInfo>> =
-        policy.rules.rules().iter().map(|rule| Arc::clone(&rule.info)).collect();
+        policy.rules.tellers().iter().map(|teller| Arc::clone(teller.info)).collect();
     let (file, written) = match report {
         args::Report::Sarif(file) => (
             file,

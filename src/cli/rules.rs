@@ -33,11 +33,7 @@ pub(super) fn run(command: Rules) -> Result<Exit, Failure> {
         Rules::Export(export) => convert::export(export),
         Rules::Diff { old, new } => compare::diff(&old, &new),
         Rules::Stats { files, source } => compare::stats(&files, &source),
-        Rules::Schema => {
-            let text = serde_json::to_string_pretty(&rules::schema()).map_err(Failure::new)?;
-            print(&format!("{text}\n"))?;
-            Ok(Exit::Clean)
-        }
+        Rules::Schema { kind } => schema(&kind),
     }
 }
 
@@ -61,8 +57,8 @@ fn check(paths: &[PathBuf]) -> Result<Exit, Failure> {
     let (set, report) = rules::check(&sources, &rules::Limits::default(), &Recogniser);
     print(&report.to_string())?;
     if let Some(set) = set {
-        let (files, rules) = (sources.len(), set.rules().len());
-        print(&format!("files read: {files}; rules tested: {rules}\n"))?;
+        let tested = set.rules().len() + set.tuning().correlations().len();
+        print(&format!("files read: {}; rules tested: {tested}\n", sources.len()))?;
     }
     Ok(if report.has_errors() { Exit::Usage } else { Exit::Clean })
 }
@@ -90,12 +86,33 @@ fn rule<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Compiled, Failure> {
 
 fn explain(id: &str, measure: &[PathBuf], source: &RuleSource) -> Result<Exit, Failure> {
     let set = load::rules(source)?;
+    if let Some(correlation) = set.tuning().correlation(&id.to_ascii_uppercase()) {
+        if !measure.is_empty() {
+            let text = format!("{id} is a correlation; measure the rules that feed it");
+            return Err(Failure::new(text));
+        }
+        print(&correlation.explain())?;
+        return Ok(Exit::Clean);
+    }
     let rule = rule(&set, id)?;
     let mut text = rules::explain(rule);
     if !measure.is_empty() {
         text.push_str(&format!("\nCost\n  {}\n", bench::one(rule, measure, source)?));
     }
     print(&text)?;
+    Ok(Exit::Clean)
+}
+
+fn schema(kind: &str) -> Result<Exit, Failure> {
+    let schema = match kind {
+        "list" => rules::list_schema(),
+        "exceptions" => rules::exceptions_schema(),
+        "thresholds" => rules::thresholds_schema(),
+        "correlation" => rules::correlation_schema(),
+        _ => rules::schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema).map_err(Failure::new)?;
+    print(&format!("{text}\n"))?;
     Ok(Exit::Clean)
 }
 

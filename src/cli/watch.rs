@@ -417,7 +417,7 @@ fn finish(
     if args.json {
         return Ok(exit);
     }
-    let mut notices = notices(&watched.policy, watched.stats.timestamp);
+    let mut notices = notices(&watched.policy, watched.stats.timestamp, &watched.remarks);
     if watched.earlier_findings > 0 {
         let more = watched.earlier_findings;
         notices.push(format!("{more} earlier findings are not shown here, but in the output"));

@@ -50,7 +50,7 @@ pub struct Key<'a> {
 pub enum Measure {
     /// Calls.
     Calls,
-    /// Bytes of arguments.
+    /// Bytes of the calls as JSON.
     Bytes,
 }
 
@@ -95,7 +95,7 @@ impl Baselines {
         Self { limits, ..Self::default() }
     }
 
-    /// Adds calls and the bytes of their arguments to the UTC day of `at`. A day before the
+    /// Adds calls and their bytes to the UTC day of `at`. A day before the
     /// oldest that is kept is passed over.
     pub fn add(&mut self, key: Key<'_>, at: Timestamp, calls: u64, bytes: u64) {
         let max = self.limits.max_name_bytes;

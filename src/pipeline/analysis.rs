@@ -18,7 +18,7 @@ use crate::mcp::inventory::{self, EncryptedUse, Inventory, Occasion, Resolved, S
 use crate::memory::Memory;
 use crate::observation::{Event, Observation};
 use crate::rules::catalog::Catalog;
-use crate::rules::tuning::TuningState;
+use crate::rules::tuning::{Counts, TuningState};
 use crate::rules::{Lane, RuleSet, Scratch, Subject};
 use crate::time::Timestamp;
 use crate::verdict::Approvals;
@@ -147,15 +147,24 @@ impl<'p> Analysis<'p> {
     /// What exceptions and thresholds took, in words: nothing when they took nothing.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let counts = self.tuning.counts(self.policy.rules.tuning());
+        let counts = self.tuning_counts();
         let mut remarks = counts.remarks();
+        let matches = |count| match count {
+            1 => "1 match".to_owned(),
+            more => format!("{more} matches"),
+        };
         if counts.excepted() > 0 {
-            remarks.push(format!("exceptions took {} matches", counts.excepted()));
+            remarks.push(format!("exceptions took {}", matches(counts.excepted())));
         }
         if counts.held_back() > 0 {
-            remarks.push(format!("thresholds held {} matches back", counts.held_back()));
+            remarks.push(format!("thresholds held {} back", matches(counts.held_back())));
         }
         remarks
+    }
+
+    /// What exceptions, thresholds and correlations did.
+    pub(super) fn tuning_counts(&self) -> Counts<'_> {
+        self.tuning.counts(self.policy.rules.tuning())
     }
 
     /// Takes in one observation. A request that may be a proxy's own is held back for a moment.

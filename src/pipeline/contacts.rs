@@ -17,11 +17,12 @@ use crate::mcp::inventory::{
 };
 use crate::mcp::{Contact, Evidence, Facts};
 use crate::memory::Memory;
+use crate::net::Direction;
 use crate::observation::{Kind, Message, RequestInfo, Software};
 use crate::rules::advisory::Advisories;
 use crate::rules::catalog::is_named_for_mcp;
 use crate::rules::{Content, MessageFacts, Severity, Subject};
-use crate::verdict::{HostUse, Judgement, KeyParts, Use, Verdict};
+use crate::verdict::{HostUse, Judgement, KeyParts, Pin, Use, Verdict};
 
 /// Gives what rules may be asked about of something resolved to `with`: a message, and what the list
 /// that it carries changed; or an exchange, or a contact.
@@ -71,7 +72,8 @@ pub(super) fn with_subjects(
             let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
             with(&subject.with_call(called.as_ref(), &copied), &place, lore.memory());
             lore.remember(&judged, &subject);
-            for tool in lore.learn(&judged, asked.as_deref()) {
+            let pin = pin(policy, inventory, &judged);
+            for tool in lore.learn(&judged, asked.as_deref(), pin) {
                 let content = Content::default();
                 let subject = Subject::tool(request, &tool, &content, contact.evidence);
                 with(&subject.with_contact(contact, methods), &place, lore.memory());
@@ -116,6 +118,17 @@ pub(super) fn with_subjects(
         }
     }
 }
+
+/// What the approval of a server pins, if the message may be a list of its tools.
+fn pin<'p>(policy: &'p Policy, inventory: &Inventory, judged: &Judged<'_>) -> Option<&'p Pin> {
+    let may_list = judged.message.kind == Kind::Result && judged.direction == Direction::ToClient;
+    let server = inventory.server(judged.server).filter(|_| may_list)?;
+    // Most policies pin nothing, and then there is nothing to look for.
+    policy.approvals.all().iter().any(|approval| approval.pin().is_some()).then_some(())?;
+    let Judged { contact, request, at, .. } = judged;
+    judge(policy, server, contact.client, request.server.ip, *at).approval?.pin()
+}
+
 /// How a message ended: a request by its reply, an answer by what it says.
 fn outcome_of(message: &Message, reply: Option<Reply>) -> Outcome {
     let kind = match message.kind {

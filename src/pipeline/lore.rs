@@ -17,6 +17,7 @@ use crate::memory::{Memory, baseline};
 use crate::net::Direction;
 use crate::observation::{Kind, Message, PartName, RequestInfo};
 use crate::rules::{Copied, Subject, Tool};
+use crate::verdict::Pin;
 use chains::Chains;
 
 /// Clients whose capabilities are remembered; the oldest is forgotten.
@@ -145,8 +146,8 @@ impl Lore {
             server: &judged.contact.key,
             tool: name,
         };
-        let bytes = message.arguments.as_ref().map_or(0, |arguments| arguments.len() as u64);
-        self.memory.baselines.add(key, judged.at.time, 1, bytes);
+        // What correlations on bytes add up: `mcp.size`.
+        self.memory.baselines.add(key, judged.at.time, 1, message.size);
         let first = self.used.insert((judged.server, judged.contact.client, name.into()));
         let (read_only, destructive) =
             definitions::hints(&self.memory, &judged.contact.key, name).unwrap_or_default();
@@ -166,12 +167,18 @@ impl Lore {
     }
 
     /// Learns from a message that has been judged; answers with what its list changed.
-    pub(super) fn learn(&mut self, judged: &Judged<'_>, asked: Option<&Message>) -> Vec<Tool> {
+    /// `pin` is that of the approval of the server.
+    pub(super) fn learn(
+        &mut self,
+        judged: &Judged<'_>,
+        asked: Option<&Message>,
+        pin: Option<&Pin>,
+    ) -> Vec<Tool> {
         if judged.message.kind != Kind::Result || judged.direction != Direction::ToClient {
             return Vec::new();
         }
         let Self { memory, asked_about, .. } = self;
-        let mut tools = definitions::learn(memory, asked_about, judged, asked);
+        let mut tools = definitions::learn(memory, asked_about, judged, asked, pin);
         let method = asked.and_then(|asked| asked.method.as_deref());
         if matches!(method, Some("initialize" | "server/discover")) {
             tools.extend(definitions::instructions(judged.message));

@@ -208,12 +208,12 @@ fn replay_sampling(
     *sample = analysis.sample.take();
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let remarks = analysis.remarks();
-    let (inventory, findings, memory) = analysis.into_parts();
     let mut decoding = stats::Decoding::default();
     decoding.add(&decoder);
     let shards = stats::ShardCounters::of(&shards);
     let captures = stats::captures(&counters, &names, &troubles);
-    let stats = stats::gather(&counters, &decoding, &shards, &inventory, &findings, captures);
+    let stats = stats::gather(&counters, &decoding, &shards, &analysis, captures);
+    let (inventory, findings, memory) = analysis.into_parts();
     let findings = Findings::finish(findings, &names);
     Ok(Outcome { inventory, findings, stats, troubles, memory, remarks })
 }

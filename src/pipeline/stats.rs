@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::analysis::Analysis;
 use super::read::{self, Names, Trouble};
 use super::shard::Shard;
 use crate::anomaly::Anomaly;
 use crate::decode::{Class, Decoder, Tunnel};
-use crate::finding::Findings;
 use crate::flow;
-use crate::mcp::inventory::Inventory;
 use crate::sinks::event::{CaptureFile, Coverage, StatsEvent};
 use crate::time::Timestamp;
 
@@ -82,11 +81,11 @@ pub(super) fn gather(
     read: &read::Counters,
     decoding: &Decoding,
     shards: &ShardCounters,
-    inventory: &Inventory,
-    findings: &Findings,
+    analysis: &Analysis<'_>,
     captures: Vec<CaptureFile>,
 ) -> StatsEvent {
     let ShardCounters { flow, app, mcp } = shards;
+    let (inventory, findings) = (analysis.inventory(), analysis.findings());
     let mut counters = BTreeMap::new();
     add(&mut counters, "capture", read_counters(read));
     add(&mut counters, "flow", serialised(flow));
@@ -102,6 +101,7 @@ pub(super) fn gather(
     for (tunnel, opened) in &decoding.opened {
         counters.insert(format!("decode.opened.{}", tunnel.name()), *opened);
     }
+    add(&mut counters, "rules", serialised(&analysis.tuning_counts().taken()));
     let anomalies = decoding.anomalies.iter().filter(|(_, count)| **count > 0);
     let evictions = flow.evicted() + mcp.given_up + inventory.dropped();
     StatsEvent {

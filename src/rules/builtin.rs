@@ -10,6 +10,7 @@ macro_rules! files {
 
 #[rustfmt::skip]
 const FILES: &[(&str, &str)] = files![
+    "calls/any-call.yaml",
     "calls/command-injection.yaml",
     "calls/credential-file.yaml",
     "calls/destructive-call.yaml",
@@ -26,10 +27,18 @@ const FILES: &[(&str, &str)] = files![
     "calls/secret-ask.yaml",
     "calls/secret-in-arguments.yaml",
     "calls/secret-in-result.yaml",
+    "calls/some-personal-data.yaml",
     "calls/sql-injection.yaml",
     "calls/undeclared-ask.yaml",
     "clients/known-vulnerable.yaml",
+    "clients/probe.yaml",
     "clients/same-on-many-ports.yaml",
+    "correlations/enumeration.yaml",
+    "correlations/loop.yaml",
+    "correlations/more-bytes-than-usual.yaml",
+    "correlations/more-calls-than-usual.yaml",
+    "correlations/personal-data-in-an-hour.yaml",
+    "correlations/poisoned-then-sent.yaml",
     "discovery/attempt.yaml",
     "discovery/catalogued-host.yaml",
     "discovery/encrypted-catalogued.yaml",
@@ -95,6 +104,7 @@ const FILES: &[(&str, &str)] = files![
     "tools/impersonation.yaml",
     "tools/instructions.yaml",
     "tools/per-client.yaml",
+    "tools/pin-broken.yaml",
     "tools/rug-pull.yaml",
     "tools/shadowed-name.yaml",
 ];

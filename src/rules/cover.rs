@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::set::{Compiled, RuleSet};
+use super::set::RuleSet;
+use super::syntax::Taxonomy;
 use super::{Lane, Status};
 
 /// The OWASP MCP Top 10 of 2025: id and title.
@@ -117,31 +118,30 @@ pub struct RuleRow {
     pub status: Status,
 }
 
-/// Sorts the rules of a set into the taxonomies that they map to.
+/// Sorts the rules and correlations of a set into the taxonomies that they map to. Building blocks
+/// make no findings, so they cover nothing.
 #[must_use]
 pub fn cover(set: &RuleSet) -> Coverage {
     let owasp: Vec<_> = OWASP_MCP.to_vec();
     let untitled = |ids: &[&'static str]| ids.iter().map(|id| (*id, "")).collect::<Vec<_>>();
     let standards = vec![
-        standard(set, "OWASP MCP Top 10 (2025)", "whole list", &owasp, |rule| {
-            rule.map.owasp_mcp.clone()
-        }),
+        standard(set, "OWASP MCP Top 10 (2025)", "whole list", &owasp, |map| map.owasp_mcp.clone()),
         standard(
             set,
             "MITRE ATLAS",
             "techniques that traffic can show",
             &untitled(&ATLAS),
-            |rule| rule.map.atlas.clone(),
+            |map| map.atlas.clone(),
         ),
-        standard(set, "CWE", "weaknesses that traffic can show", &untitled(&CWE), |rule| {
-            rule.map.cwe.iter().map(|number| format!("CWE-{number}")).collect()
+        standard(set, "CWE", "weaknesses that traffic can show", &untitled(&CWE), |map| {
+            map.cwe.iter().map(|number| format!("CWE-{number}")).collect()
         }),
         standard(
             set,
             "SAFE-MCP",
             "techniques that traffic can show",
             &untitled(&SAFE_MCP),
-            |rule| rule.map.safe_mcp.clone(),
+            |map| map.safe_mcp.clone(),
         ),
     ];
     let mapped: BTreeSet<&str> = standards
@@ -149,7 +149,8 @@ pub fn cover(set: &RuleSet) -> Coverage {
         .flat_map(|standard| &standard.rows)
         .flat_map(|row| row.rules.iter().map(|rule| rule.id.as_str()))
         .collect();
-    let ids = set.rules().iter().map(|rule| &rule.info.id);
+    let tellers = set.tellers();
+    let ids = tellers.iter().map(|teller| &teller.info.id);
     let unmapped = ids.filter(|id| !mapped.contains(id.as_str())).cloned().collect();
     Coverage { standards, unmapped }
 }
@@ -159,13 +160,13 @@ fn standard(
     name: &'static str,
     scope: &'static str,
     known: &[(&'static str, &'static str)],
-    ids: fn(&Compiled) -> Vec<String>,
+    ids: fn(&Taxonomy) -> Vec<String>,
 ) -> Standard {
     let mut rules: BTreeMap<String, Vec<RuleRow>> =
         known.iter().map(|(id, _)| ((*id).to_owned(), Vec::new())).collect();
-    for rule in set.rules() {
-        let info = &rule.info;
-        for id in ids(rule) {
+    for teller in set.tellers() {
+        let info = teller.info;
+        for id in ids(teller.map) {
             rules.entry(id).or_default().push(RuleRow {
                 id: info.id.clone(),
                 title: info.title.clone(),
@@ -273,13 +274,15 @@ mod tests {
     fn every_mapping_of_the_shipped_rules_is_in_the_matrix() {
         let set = compile(&builtin(), &Limits::default()).unwrap().0;
         let coverage = cover(&set);
+        let text = coverage.markdown();
+        assert!(text.contains("SMCP-8011 ") && !text.contains("SMCP-8900"));
         let owasp = &coverage.standards[0];
         assert_eq!(owasp.rows.len(), 10);
         let shadow = owasp.rows.iter().find(|row| row.id == "MCP09:2025").unwrap();
         assert!(shadow.rules.iter().any(|rule| rule.id == "SMCP-3001") && shadow.gap.is_none());
         let audit = owasp.rows.iter().find(|row| row.id == "MCP08:2025").unwrap();
         assert!(audit.gap.as_ref().unwrap().starts_with("out of reach"));
-        for rule in set.rules() {
+        for rule in set.tellers() {
             let times = |rows: &[Row]| {
                 let of_row = |row: &Row| row.rules.iter().filter(|r| r.id == rule.info.id).count();
                 rows.iter().map(of_row).sum::<usize>()

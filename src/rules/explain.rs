@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::columns::{Side, columns};
 use super::condition::Node;
 use super::field::Phase;
 use super::literal;
 use super::problem::plural;
 use super::set::{Choice, Compiled, RuleSet};
-use super::syntax::Want;
+use super::syntax::{Taxonomy, Want};
+use super::tuning::{Correlation, Exception, Threshold, Tuning};
 
 /// Everything about one rule: what it reads, what is looked for first and why, when it can
 /// decide, and how it is tested.
@@ -32,6 +34,9 @@ fn write_rule(out: &mut String, rule: &Compiled) -> std::fmt::Result {
         word(info.severity),
         info.confidence
     )?;
+    if rule.building_block {
+        writeln!(out, "  feeds       correlations only: a building block makes no findings")?;
+    }
     writeln!(out, "  on          {}, evidence {} or better", word(rule.on), word(rule.evidence))?;
     writeln!(out, "  decides     with the {}: {}", rule.phase, consequence(rule.phase))?;
     writeln!(out, "  prefilter   {}", prefilter(rule))?;
@@ -51,14 +56,17 @@ fn write_rule(out: &mut String, rule: &Compiled) -> std::fmt::Result {
     }
     writeln!(out, "\nTests")?;
     for test in &rule.tests {
-        let want = match test.want.value {
-            Want::Hit => "hit",
-            Want::None => "none",
-            Want::KnownMiss => "known miss",
-        };
-        writeln!(out, "  {want:<10}  {}", test.name.value)?;
+        writeln!(out, "  {:<10}  {}", wanted(test.want.value), test.name.value)?;
     }
-    section(out, "References", &references(rule))
+    section(out, "References", &references(&rule.map, &rule.info.refs))
+}
+
+pub(super) const fn wanted(want: Want) -> &'static str {
+    match want {
+        Want::Hit => "hit",
+        Want::None => "none",
+        Want::KnownMiss => "known miss",
+    }
 }
 
 /// What deciding at a phase allows.
@@ -101,7 +109,7 @@ fn write_candidates(out: &mut String, rule: &Compiled) -> std::fmt::Result {
     Ok(())
 }
 
-fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
+pub(super) fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
     if lines.is_empty() {
         return Ok(());
     }
@@ -109,11 +117,10 @@ fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result 
     lines.iter().try_for_each(|line| writeln!(out, "  - {line}"))
 }
 
-fn references(rule: &Compiled) -> Vec<String> {
-    let map = &rule.map;
+pub(super) fn references(map: &Taxonomy, refs: &[String]) -> Vec<String> {
     let cwe = map.cwe.iter().map(|number| format!("CWE-{number}"));
     let ids = map.owasp_mcp.iter().chain(&map.atlas).chain(&map.safe_mcp).cloned();
-    ids.chain(cwe).chain(rule.info.refs.iter().cloned()).collect()
+    ids.chain(cwe).chain(refs.iter().cloned()).collect()
 }
 
 fn fields(rule: &Compiled) -> Vec<(String, String, &'static str)> {
@@ -149,34 +156,61 @@ pub(super) fn word(value: impl serde::Serialize) -> String {
     }
 }
 
-/// All rules of a set: id, status, lane, severity, subject, title; and their number.
+/// All rules and correlations of a set: id, status, lane, severity, subject, title; and their
+/// number. Then its exceptions and thresholds.
 #[must_use]
 pub fn table(set: &RuleSet) -> String {
     let header = ["ID", "STATUS", "LANE", "SEVERITY", "ON", "TITLE"].map(str::to_owned);
     let row = |rule: &Compiled| {
         let info = &rule.info;
-        let (status, lane) = (word(info.status), word(info.lane));
-        [info.id.clone(), status, lane, word(info.severity), word(rule.on), info.title.clone()]
+        let lane = if rule.building_block { "(block)".to_owned() } else { word(info.lane) };
+        let (status, severity) = (word(info.status), word(info.severity));
+        [info.id.clone(), status, lane, severity, word(rule.on), info.title.clone()]
     };
-    let rows: Vec<_> = std::iter::once(header).chain(set.rules().iter().map(row)).collect();
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+    let correlations = set.tuning().correlations();
+    let mut rows: Vec<_> = std::iter::once(header).chain(set.rules().iter().map(row)).collect();
+    rows.extend(correlations.iter().map(|Correlation { info, .. }| {
+        let (status, lane) = (word(info.status), word(info.lane));
+        let (severity, title) = (word(info.severity), info.title.clone());
+        [info.id.clone(), status, lane, severity, "matches".to_owned(), title]
+    }));
+    if let Some(rows) = rows.get_mut(1..) {
+        rows.sort();
     }
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = columns([Side::Left; 6], &rows);
     let unfiltered = set.rules().iter().filter(|rule| rule.choice == Choice::Unfiltered).count();
     text.push_str(&plural(set.rules().len(), "rule"));
     text.push_str(&format!(
-        ", {unfiltered} without literals, {}\n",
+        ", {unfiltered} without literals, {}, {}\n",
+        plural(correlations.len(), "correlation"),
         plural(set.lists().count(), "list")
     ));
+    items(&mut text, set.tuning());
     text
+}
+
+/// Exceptions and thresholds, if there are any.
+fn items(text: &mut String, tuning: &Tuning) {
+    let exceptions = tuning.exceptions().iter();
+    let exceptions = exceptions.map(|Exception { name, rules, owner, expires, .. }| {
+        [name.clone(), expires.to_string(), owner.clone(), rules.join(", ")]
+    });
+    let header = ["EXCEPTION", "EXPIRES", "OWNER", "RULES"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(exceptions).collect();
+    if rows.len() > 1 {
+        text.push('\n');
+        text.push_str(&columns([Side::Left; 4], &rows));
+    }
+    let thresholds = tuning.thresholds().iter();
+    let thresholds = thresholds.map(|Threshold { rules, kind, count, within, per, .. }| {
+        let within = format!("{} s", within.as_secs());
+        [word(*kind), count.to_string(), within, word(*per), rules.join(", ")]
+    });
+    let header = ["THRESHOLD", "COUNT", "WITHIN", "PER", "RULES"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(thresholds).collect();
+    if rows.len() > 1 {
+        let (left, right) = (Side::Left, Side::Right);
+        text.push('\n');
+        text.push_str(&columns([left, right, right, left, left], &rows));
+    }
 }

@@ -68,7 +68,7 @@ pub use fresh::{Fresh, fresh};
 pub use list::List;
 pub use problem::{Level, Place, Problem, Report, Source};
 pub use schema::{correlation_schema, exceptions_schema, list_schema, schema, thresholds_schema};
-pub use set::{Choice, Compiled, Group, Match, Matched, RuleSet, Scratch};
+pub use set::{Choice, Compiled, Group, Match, Matched, RuleSet, Scratch, Teller};
 pub use subject::{
     Copied, Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing,
     Subject, Tool,

@@ -14,7 +14,7 @@ use super::prefilter::{Candidate, Marks, Prefilter};
 use super::subject::Subject;
 use super::syntax::{Taxonomy, Test};
 use super::template::{self, Template};
-use super::tuning::Tuning;
+use super::tuning::{Correlation, Tuning};
 use super::{Dimension, RuleInfo, Severity, Status};
 use crate::mcp::Evidence;
 
@@ -201,6 +201,27 @@ pub struct RuleSet {
     tuning: Tuning,
 }
 
+/// What findings can come from: a rule or a correlation.
+#[derive(Clone, Debug)]
+pub struct Teller<'r> {
+    /// What findings repeat of it.
+    pub info: &'r Arc<RuleInfo>,
+    /// Where it stands in public taxonomies.
+    pub map: &'r Taxonomy,
+    /// What else can look like this.
+    pub noise: &'r [String],
+    /// Severities that it can be raised to.
+    pub raised: Vec<Severity>,
+}
+
+impl Teller<'_> {
+    /// Whether its status lets it run.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.info.status, Status::Experimental | Status::Stable)
+    }
+}
+
 /// What evaluation needs to write to; one per thread, of use with any set.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
@@ -235,6 +256,29 @@ impl RuleSet {
     #[must_use]
     pub fn rules(&self) -> &[Compiled] {
         &self.rules
+    }
+
+    /// All that can make findings, by id: rules but building blocks, and correlations. Drafts and
+    /// deprecated ones too.
+    #[must_use]
+    pub fn tellers(&self) -> Vec<Teller<'_>> {
+        let rules = self.rules.iter().filter(|rule| !rule.building_block);
+        let rules = rules.map(|Compiled { info, map, noise, raise, .. }| Teller {
+            info,
+            map,
+            noise,
+            raised: raise.iter().map(|(_, severity)| *severity).collect(),
+        });
+        let correlations = self.tuning.correlations().iter();
+        let correlations = correlations.map(|Correlation { info, map, noise, .. }| Teller {
+            info,
+            map,
+            noise,
+            raised: Vec::new(),
+        });
+        let mut tellers: Vec<_> = rules.chain(correlations).collect();
+        tellers.sort_by_key(|teller| &teller.info.id);
+        tellers
     }
 
     /// All lists, as name and file.

@@ -8,7 +8,7 @@ use super::columns::{Side, columns};
 use super::problem::{Report, Source, plural};
 use super::syntax::Want;
 use super::testing::{self, Recognise};
-use super::{Limits, set::Compiled};
+use super::{Limits, RuleInfo};
 
 /// What the tests of one rule gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +38,14 @@ pub struct Trials {
     pub failures: Report,
 }
 
-/// Runs the tests of every rule that compiles and whose id `wanted` takes.
+/// Runs the tests of every rule and correlation that compiles and whose id `wanted` takes.
 pub fn test(
     sources: &[Source],
     limits: &Limits,
     recognise: &dyn Recognise,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Trials {
-    let (rules, _, _, mut refused) = assemble(sources, limits);
+    let (rules, _, tuning, mut refused) = assemble(sources, limits);
     let texts: BTreeMap<&str, &Source> =
         sources.iter().map(|source| (source.name.as_str(), source)).collect();
     let mut trials = Trials::default();
@@ -54,9 +54,20 @@ pub fn test(
         if let Some(source) = texts.get(rule.file.as_str()) {
             testing::run(source, rule, recognise, &mut report);
         }
-        trials.rules.push(trial(rule, &report));
+        let count = |want| rule.tests.iter().filter(|test| test.want.value == want).count();
+        trials.rules.push(trial(&rule.info, count, &report));
         trials.failures.problems.append(&mut report.problems);
     }
+    for correlation in tuning.correlations().iter().filter(|one| wanted(&one.info.id)) {
+        let mut report = Report::default();
+        if let Some(source) = texts.get(correlation.file.as_str()) {
+            super::tuning::run(source, correlation, &mut report);
+        }
+        let count = |want| correlation.wants().filter(|wanted| *wanted == want).count();
+        trials.rules.push(trial(&correlation.info, count, &report));
+        trials.failures.problems.append(&mut report.problems);
+    }
+    trials.rules.sort_by(|a, b| a.id.cmp(&b.id));
     // Whether a list is used says nothing about tests.
     refused.problems.retain(|problem| problem.level == super::Level::Error);
     refused.sort();
@@ -65,13 +76,12 @@ pub fn test(
     trials
 }
 
-fn trial(rule: &Compiled, report: &Report) -> Trial {
-    let count = |want| rule.tests.iter().filter(|test| test.want.value == want).count();
+fn trial(info: &RuleInfo, count: impl Fn(Want) -> usize, report: &Report) -> Trial {
     // One test can fail in two ways at one place.
     let places: BTreeSet<_> = report.problems.iter().map(|problem| problem.place).collect();
     Trial {
-        id: rule.info.id.clone(),
-        title: rule.info.title.clone(),
+        id: info.id.clone(),
+        title: info.title.clone(),
         hits: count(Want::Hit),
         spared: count(Want::None),
         known_misses: count(Want::KnownMiss),

@@ -48,15 +48,15 @@ pub enum Rules {
         #[arg(long, value_name = "ID")]
         only: Vec<String>,
     },
-    /// List rules.
+    /// List rules, correlations, exceptions and thresholds.
     List {
         /// Rules to list.
         #[command(flatten)]
         source: RuleSource,
     },
-    /// Show what a rule reads, how it is prefiltered, and its tests.
+    /// Show what a rule reads, how it is prefiltered, and its tests; or when a correlation fires.
     Explain {
-        /// Rule id, as SMCP-1001.
+        /// Id of a rule or correlation, as SMCP-1001.
         id: String,
         /// Also measure what it costs on these captures; may be given several times.
         #[arg(long, value_name = "CAPTURE")]
@@ -130,8 +130,13 @@ pub enum Rules {
         #[command(flatten)]
         source: RuleSource,
     },
-    /// Print the JSON Schema of rule files.
-    Schema,
+    /// Print the JSON Schema of rule files, or of another kind.
+    Schema {
+        /// Kind of file.
+        #[arg(long, value_name = "KIND", default_value = "rule",
+            value_parser = ["rule", "list", "exceptions", "thresholds", "correlation"])]
+        kind: String,
+    },
 }
 
 /// `shadowtap rules new`.

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 
 use super::Judged;
-use crate::memory::{Change, ChangeKind, Memory, Page, Sighting};
+use crate::memory::{Change, ChangeKind, Memory, Page, Sighting, tools_digest};
 use crate::observation::{Definition, DefinitionKind, Message, PartName};
 use crate::pipeline::recent::Recent;
 use crate::rules::Tool;
+use crate::verdict::Pin;
 
 /// Names of arguments kept of one definition.
 const MAX_IDENTIFIERS: usize = 256;
@@ -34,6 +35,7 @@ pub(super) fn learn(
     asked_about: &mut AskedAbout,
     judged: &Judged<'_>,
     asked: Option<&Message>,
+    pin: Option<&Pin>,
 ) -> Vec<Tool> {
     let (message, key) = (judged.message, judged.contact.key.as_str());
     let Some(kind) = kind_of(message, asked) else { return Vec::new() };
@@ -51,11 +53,15 @@ pub(super) fn learn(
         },
         software: message.server.as_ref(),
     };
+    let breaks_pin = pin.and_then(|pin| breaks(pin, message, &sighting));
+    // All of them: which one is at fault, nobody can tell.
+    let ask_all = breaks_pin == Some(true) && asked_about.is_new_list(key, message);
     let lesson = memory.learn_list(key, &message.definitions, &sighting);
     let mut tools: Vec<Tool> = Vec::new();
     for (definition, change) in message.definitions.iter().zip(&lesson.changes) {
         let is_new_here = asked_about.is_new(key, definition);
-        if change.kind != ChangeKind::Same || change.divergent.is_some() || is_new_here {
+        let is_news = change.kind != ChangeKind::Same || change.divergent.is_some();
+        if is_news || is_new_here || ask_all {
             tools.push(tool(definition, change));
         }
     }
@@ -69,7 +75,16 @@ pub(super) fn learn(
         change: "removed",
         ..Tool::default()
     }));
+    tools.iter_mut().for_each(|tool| tool.breaks_pin = breaks_pin);
     tools
+}
+
+/// Whether a list of tools is not the one that the approval of its server pins. Only a list that
+/// was seen whole tells.
+fn breaks(pin: &Pin, message: &Message, sighting: &Sighting<'_>) -> Option<bool> {
+    let Page { first, last, complete } = sighting.page;
+    let is_whole = sighting.kind == DefinitionKind::Tool && first && last && complete;
+    is_whole.then(|| !pin.accepts(&tools_digest(&message.definitions), sighting.at))
 }
 
 /// What kind of list it is: by what was asked for, else by what it holds.
@@ -95,7 +110,17 @@ impl AskedAbout {
     fn is_new(&mut self, server: &str, definition: &Definition) -> bool {
         let mut hasher = DefaultHasher::new();
         (server, definition.kind, &definition.name, &definition.digest).hash(&mut hasher);
-        let id = hasher.finish();
+        self.note(hasher.finish())
+    }
+
+    /// The same for a list that breaks a pin, as a whole.
+    fn is_new_list(&mut self, server: &str, message: &Message) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (server, "list", tools_digest(&message.definitions)).hash(&mut hasher);
+        self.note(hasher.finish())
+    }
+
+    fn note(&mut self, id: u64) -> bool {
         let is_new = !self.0.entries.contains_key(&id);
         self.0.insert(id, ());
         is_new

@@ -178,6 +178,8 @@ pub struct Watched {
     pub stats: StatsEvent,
     /// What lists taught, for the next run.
     pub memory: Memory,
+    /// What exceptions and thresholds took, in words.
+    pub remarks: Vec<String>,
     /// The policy that was in force at the end.
     pub policy: Policy,
 }
@@ -209,7 +211,7 @@ fn run(
     let mut state = State::new(&crew, names, settings);
     let known = Known::live(config.inventory, config.findings);
     let mut known = known.with_memory(config.memory.clone());
-    let stats = loop {
+    let (stats, remarks) = loop {
         let mut engine = Engine {
             policy: &policy,
             analysis: Analysis::resume(&policy, known),
@@ -218,11 +220,14 @@ fn run(
             observer: &mut *observer,
         };
         let end = engine.run()?;
-        let last = matches!(end, End::Stopped).then(|| engine.finish());
+        let last = matches!(end, End::Stopped).then(|| {
+            let stats = engine.finish();
+            (stats, engine.analysis.remarks())
+        });
         known = engine.analysis.into_known();
         match (end, last) {
             (End::Reload(next), _) => policy = *next,
-            (End::Stopped, stats) => break stats.unwrap_or_default(),
+            (End::Stopped, last) => break last.unwrap_or_default(),
         }
     };
     crew.join()?;
@@ -231,6 +236,7 @@ fn run(
     Ok(Watched {
         inventory,
         memory,
+        remarks,
         findings: closed.into(),
         earlier_findings: forgotten,
         worst,

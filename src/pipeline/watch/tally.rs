@@ -113,8 +113,7 @@ pub(super) fn stats(
     for worker in workers {
         shards.add(worker);
     }
-    let (inventory, findings) = (analysis.inventory(), analysis.findings());
-    let mut stats = gather(&read, &decoding, &shards, inventory, findings, captures);
+    let mut stats = gather(&read, &decoding, &shards, analysis, captures);
     stats.timestamp = when.time;
     let queued = crew.lanes.iter().map(|lane| lane.queued()).sum::<usize>();
     let since = when.elapsed.saturating_sub(before.at);

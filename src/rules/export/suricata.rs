@@ -30,7 +30,7 @@ Suricata rules find texts in clear traffic; they do not read messages.
 - Needs Suricata 7 or later. Check the file with: suricata -T -S FILE
 ";
 
-/// The Suricata rules of all active rules that have literals. `first_sid` is the first signature
+/// The Suricata rules of all active rules that have literals, but building blocks. `first_sid` is the first signature
 /// id.
 #[must_use]
 pub fn suricata(set: &RuleSet, first_sid: u32) -> Exported {
@@ -41,7 +41,9 @@ pub fn suricata(set: &RuleSet, first_sid: u32) -> Exported {
     );
     let mut notes = NOTES.to_owned();
     let mut sid = first_sid;
-    for rule in set.rules().iter().filter(|rule| rule.is_active()) {
+    // A building block is no finding here, and correlations have nothing to look for in packets.
+    let rules = set.rules().iter().filter(|rule| rule.is_active() && !rule.building_block);
+    for rule in rules {
         let (signatures, lost) = signatures(rule);
         let id = &rule.info.id;
         if signatures.is_empty() {

@@ -29,7 +29,8 @@ pub struct Correlation {
     /// Maturity.
     pub status: Status,
     /// What it may do. `alert` and `enforce` need rules with `evidence: parsed` or better: all of
-    /// them, but for a sequence one of them.
+    /// them, but for a sequence those of one step. A `distinct_count` of `server` says something of
+    /// the client, so there rules on messages will do.
     pub lane: Located<Lane>,
     /// Severity of its findings.
     pub severity: Severity,
@@ -68,7 +69,8 @@ pub struct Correlation {
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Correlate {
-    /// Ids of the rules; all that begin alike as `SMCP-5*`, but not in a sequence.
+    /// Ids of the rules; all that begin alike as `SMCP-5*`, but not in a sequence. A step of a
+    /// sequence can be any of several: `SMCP-4001 or SMCP-4002`.
     #[schemars(with = "Vec<String>")]
     pub rules: Located<RuleChoice>,
     /// What is looked at.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::pipeline::Recogniser;
 use crate::rules::{
-    Lane, Limits, RuleSet, Severity, builtin, check, compile, correlation_schema,
+    Lane, Limits, RuleSet, Severity, Source, builtin, check, compile, correlation_schema,
     exceptions_schema, explain, list_schema, load, schema, table, thresholds_schema,
 };
 
@@ -138,4 +138,46 @@ fn explain_shows_literals_phase_fields_and_tests() {
     }
     assert!(explain(set.get("SMCP-3001").unwrap()).contains("none: evaluated on every server"));
     assert!(set.get("SMCP-0000").is_none());
+}
+
+#[test]
+fn examples_in_the_readme_are_right() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let example = |(number, text): (usize, &str)| Source {
+        name: format!("README.md block {number}"),
+        text: text.to_owned(),
+    };
+    let mut files: Vec<Source> = blocks.enumerate().map(example).collect();
+    for schema in ["rule", "exceptions", "thresholds", "correlation"] {
+        let line = format!("schema: shadowtap/{schema}@1\n");
+        assert!(files.iter().any(|file| file.text.contains(&line)), "{schema}");
+    }
+    files.extend(builtin());
+    let (set, report) = check(&files, &Limits::default(), &Recogniser);
+    assert!(report.problems.is_empty(), "{report}");
+    let set = set.unwrap();
+    let tuning = set.tuning();
+    assert_eq!((tuning.exceptions().len(), tuning.thresholds().len()), (1, 1));
+    assert!(tuning.correlation("SMCP-9002").is_some());
+    let table = table(&set);
+    for line in [
+        "EXCEPTION      EXPIRES     OWNER                   RULES",
+        "payroll-audit  2027-01-15  finance-it@example.com  SMCP-9001",
+        "limit          3  3600 s  source  SMCP-9001",
+    ] {
+        assert!(table.lines().any(|known| known == line), "{line} is not in:\n{table}");
+    }
+}
+
+#[test]
+fn building_blocks_end_in_nine_hundred_and_feed_something() {
+    let set = shipped();
+    let blocks = set.rules().iter().filter(|rule| rule.building_block);
+    let ids: Vec<_> = blocks.map(|rule| rule.info.id.as_str()).collect();
+    assert_eq!(ids, ["SMCP-5900", "SMCP-5901", "SMCP-8900"]);
+    for id in &ids {
+        let mut correlations = set.tuning().correlations().iter();
+        assert!(correlations.any(|one| one.rules.iter().any(|rule| rule == id)), "{id}");
+    }
 }

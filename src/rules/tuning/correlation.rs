@@ -38,7 +38,8 @@ pub struct Correlation {
     pub window: Duration,
     /// Name of its file.
     pub file: String,
-    pub(super) numbers: Vec<u16>,
+    /// The numbers of its rules, and of each which step of a sequence it makes, ascending.
+    pub(super) steps: Vec<(u16, usize)>,
     pub(super) by: Vec<By>,
     pub(super) what: What,
     pub(super) text: Text,
@@ -255,8 +256,8 @@ impl Correlation {
         groups: &mut Groups<Progress>,
         keys: &RandomState,
     ) -> Outcome {
-        let rules = self.numbers.iter().enumerate();
-        let positions = rules.filter(|(_, rule)| **rule == hit.rule).map(|(index, _)| index);
+        let positions = self.steps.iter().filter(|(rule, _)| *rule == hit.rule);
+        let positions = positions.map(|(_, step)| *step);
         // By the value that joins: which steps the match is.
         let mut steps: Vec<(u64, usize)> = Vec::new();
         for position in positions {
@@ -269,7 +270,7 @@ impl Correlation {
         }
         steps.sort_unstable();
         steps.dedup();
-        let count = self.numbers.len();
+        let count = self.steps.last().map_or(0, |(_, last)| last + 1);
         let mut outcome = Outcome::Quiet;
         for same in steps.chunk_by(|a, b| a.0 == b.0) {
             let value = same.first().map_or(0, |(value, _)| *value);

@@ -14,6 +14,7 @@
 mod compile;
 mod correlation;
 mod exception;
+mod explain;
 mod groups;
 mod hit;
 mod state;
@@ -34,7 +35,7 @@ use correlation::Outcome;
 pub use exception::{CEILING_ID, Ceiling, Exception, Warning, WarningKind};
 use hit::Hit;
 pub use hit::{BaselineKey, Baselines};
-pub use state::{CorrelationCount, Counts, ExceptionCount, ThresholdCount, TuningState};
+pub use state::{CorrelationCount, Counts, ExceptionCount, Taken, ThresholdCount, TuningState};
 pub(super) use testing::run;
 pub use threshold::Threshold;
 use threshold::Window;

@@ -165,7 +165,22 @@ pub struct Counts<'t> {
     pub windows_dropped: u64,
 }
 
+/// Matches that made no finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Taken {
+    /// Exceptions took them.
+    pub excepted: u64,
+    /// Thresholds held them back.
+    pub held_back: u64,
+}
+
 impl Counts<'_> {
+    /// Matches that made no finding.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        Taken { excepted: self.excepted(), held_back: self.held_back() }
+    }
+
     /// Matches that exceptions took.
     #[must_use]
     pub fn excepted(&self) -> u64 {

@@ -25,7 +25,7 @@ pub fn render(snapshot: &Snapshot, format: Format) -> String {
 }
 
 /// Counters that are shown as they are: metric, counter of the statistics, help.
-pub(super) const PLAIN: [(&str, &str, &str); 17] = [
+pub(super) const PLAIN: [(&str, &str, &str); 19] = [
     ("flows_opened", "flow.opened", "TCP flows begun."),
     ("flows_midstream", "flow.midstream", "TCP flows whose beginning was not seen."),
     ("reassembly_segments", "flow.segments", "TCP segments taken in."),
@@ -71,6 +71,8 @@ pub(super) const PLAIN: [(&str, &str, &str); 17] = [
     ("mcp_messages", "mcp.messages", "JSON-RPC messages read."),
     ("mcp_undecodable_bytes", "mcp.undecodable_bytes", "Body bytes that could not be decoded."),
     ("mcp_exchanges_given_up", "mcp.given_up", "Exchanges given up at a bound."),
+    ("matches_excepted", "rules.excepted", "Matches of rules that exceptions took."),
+    ("matches_held_back", "rules.held_back", "Matches of rules that thresholds held back."),
 ];
 
 /// Counters that are one metric with a label: metric, label, help, and for each value its counter.

@@ -76,6 +76,7 @@ fn every_counter_shown_is_one_that_is_kept() {
         keys("flow", serde_json::to_value(crate::flow::Counters::default()).unwrap()),
         keys("app", serde_json::to_value(crate::app::Counters::default()).unwrap()),
         keys("mcp", serde_json::to_value(crate::mcp::TapCounters::default()).unwrap()),
+        keys("rules", serde_json::to_value(crate::rules::tuning::Taken::default()).unwrap()),
     ]
     .concat()
     .into_iter()

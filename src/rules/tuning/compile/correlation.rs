@@ -16,22 +16,28 @@ use crate::rules::tuning::number;
 use crate::rules::tuning::window::MAX_DISTINCT;
 use crate::rules::{Compiled, Lane, RuleInfo, Status};
 
-/// Most rules of a sequence.
+/// Most steps of a sequence.
 const MAX_STEPS: usize = 16;
+
+/// The rules of a correlation, and of each which step of a sequence it makes.
+struct Parts<'f> {
+    rules: Vec<&'f Compiled>,
+    steps: Vec<usize>,
+}
 
 impl<'f> Compiler<'f, '_> {
     pub(super) fn correlation(&mut self, source: &'f Source, written: &'f syntax::Correlation) {
         let problems = self.report.problems.len();
         self.card(source, written);
-        let rules = self.parts(source, written);
+        let Parts { rules, steps } = self.parts(source, written);
         let ons = subjects(&rules);
-        self.evidence(source, written, &rules);
+        self.evidence(source, written, &rules, &steps);
         let correlate = &written.correlate;
         self.keys(source, correlate);
         let by = self.by(source, correlate, &ons);
-        let what = self.what(source, correlate, &rules, &ons);
+        let what = self.what(source, correlate, &rules, &steps);
         let within = self.span(source, &correlate.within);
-        let (text, keep) = self.report_of(source, written, &rules);
+        let (text, keep) = self.report_of(source, written, &rules, &steps);
         let group = self.outside(source).group(&written.group, self.report);
         if let Some([first, ..]) = written.group.by.as_deref() {
             let message = "the groups of a correlation are those of `correlate.by`";
@@ -52,7 +58,11 @@ impl<'f> Compiler<'f, '_> {
             within,
             window: group.window,
             file: source.name.clone(),
-            numbers: rules.iter().filter_map(|rule| number(&rule.info.id)).collect(),
+            steps: steps
+                .iter()
+                .zip(&rules)
+                .filter_map(|(step, rule)| Some((number(&rule.info.id)?, *step)))
+                .collect(),
             by,
             what,
             text,
@@ -84,7 +94,7 @@ impl<'f> Compiler<'f, '_> {
     }
 
     /// Its rules: for a sequence as written, otherwise each once.
-    fn parts(&mut self, source: &Source, written: &syntax::Correlation) -> Vec<&'f Compiled> {
+    fn parts(&mut self, source: &Source, written: &syntax::Correlation) -> Parts<'f> {
         let Correlate { rules: names, kind, .. } = &written.correlate;
         let texts = names.texts();
         let loaded = matches!(written.status, Status::Experimental | Status::Stable);
@@ -96,40 +106,71 @@ impl<'f> Compiler<'f, '_> {
                 self.error(source, names.place, "inactive-rule", message, "");
             }
             rules.retain(|rule| rule.is_active() || !loaded);
-            return rules;
+            return Parts { steps: (0..rules.len()).collect(), rules };
         }
         if !(2..=MAX_STEPS).contains(&texts.len()) {
             let message = format!("a sequence has 2 to {MAX_STEPS} rules");
             self.error(source, names.place, "bad-sequence", message, "");
         }
-        let mut rules = Vec::new();
-        for text in &texts {
-            if text.value.ends_with('*') {
-                let message = "the rules of a sequence are named one by one";
-                self.error(source, text.place, "bad-sequence", message, "");
-                continue;
+        let mut parts = Parts { rules: Vec::new(), steps: Vec::new() };
+        for (step, text) in texts.iter().enumerate() {
+            for id in text.value.split(" or ") {
+                let id = Located { value: id.trim().to_owned(), place: text.place };
+                if let Some(rule) = self.step(source, &id, loaded) {
+                    parts.rules.push(rule);
+                    parts.steps.push(step);
+                }
             }
-            let Some(rule) = self.rules_of(source, text).first() else { continue };
-            if loaded && !rule.is_active() {
-                let message = format!("{} is not loaded, so it can never fire", text.value);
-                self.error(source, text.place, "inactive-rule", message, "");
-            }
-            rules.push(rule);
         }
-        rules
+        parts
+    }
+
+    /// A rule of a sequence.
+    fn step(
+        &mut self,
+        source: &Source,
+        id: &Located<String>,
+        loaded: bool,
+    ) -> Option<&'f Compiled> {
+        if id.value.ends_with('*') {
+            let message = "the rules of a sequence are named one by one";
+            self.error(source, id.place, "bad-sequence", message, "or as `ID or ID`");
+            return None;
+        }
+        let rule = self.rules_of(source, id).first()?;
+        if loaded && !rule.is_active() {
+            let message = format!("{} is not loaded, so it can never fire", id.value);
+            self.error(source, id.place, "inactive-rule", message, "");
+        }
+        Some(rule)
     }
 
     /// What somebody is to act on may not rest on hints.
-    fn evidence(&mut self, source: &Source, written: &syntax::Correlation, rules: &[&Compiled]) {
+    fn evidence(
+        &mut self,
+        source: &Source,
+        written: &syntax::Correlation,
+        rules: &[&Compiled],
+        steps: &[usize],
+    ) {
         let proves = |rule: &&Compiled| rule.evidence >= Evidence::Parsed;
+        let counts_servers = written.correlate.of.as_ref().is_some_and(|of| of.value == "server");
         let well = match written.correlate.kind.value {
-            CorrelationKind::Sequence => rules.iter().any(proves),
+            CorrelationKind::Sequence => steps.iter().any(|step| {
+                let mut of_step = steps.iter().zip(rules).filter(|(other, _)| *other == step);
+                of_step.all(|(_, rule)| proves(rule))
+            }),
+            // How many servers were tried is said of the client, whose messages were read.
+            CorrelationKind::DistinctCount if counts_servers => {
+                rules.iter().all(|rule| proves(rule) || rule.on == On::Message)
+            }
             _ => rules.iter().all(proves),
         };
         if written.lane.value > Lane::Hunt && !well && !rules.is_empty() {
             let message = "a correlation beyond lane `hunt` needs rules with `evidence: parsed` or \
                            better";
-            let hint = "all of them; in a sequence, one is enough";
+            let hint =
+                "all of them; in a sequence one step is enough, and to count servers messages";
             self.error(source, written.lane.place, "weak-evidence", message, hint);
         }
     }
@@ -195,8 +236,9 @@ impl<'f> Compiler<'f, '_> {
         source: &'f Source,
         correlate: &Correlate,
         rules: &[&'f Compiled],
-        ons: &BTreeSet<On>,
+        steps: &[usize],
     ) -> Option<What> {
+        let ons = &subjects(rules);
         let at_least = correlate.at_least.as_ref();
         if let Some(Located { value: 0, place }) = at_least {
             let message = "at least 0 is always so";
@@ -231,32 +273,38 @@ impl<'f> Compiler<'f, '_> {
             CorrelationKind::Sequence => {
                 let order = correlate.order.as_ref().map(|order| order.value).unwrap_or_default();
                 let join = correlate.join.as_ref();
-                let join = join.map(|join| self.join(source, join, rules, ons));
+                let join = join.map(|join| self.join(source, join, rules, steps));
                 Some(What::Sequence { order, join: join.unwrap_or_default() })
             }
             CorrelationKind::Baseline => self.baseline(source, correlate, ons),
         }
     }
 
-    /// No field, one for all rules, or one for each.
+    /// No field, one for all rules, or one for each step.
     fn join(
         &mut self,
         source: &'f Source,
         join: &Located<RuleChoice>,
         rules: &[&'f Compiled],
-        ons: &BTreeSet<On>,
+        steps: &[usize],
     ) -> Vec<Field> {
         let names = join.texts();
         if matches!(join.value, RuleChoice::One(_)) {
-            return names.iter().filter_map(|name| self.field(source, name, ons)).collect();
+            let ons = subjects(rules);
+            return names.iter().filter_map(|name| self.field(source, name, &ons)).collect();
         }
+        let count = steps.last().map_or(0, |last| last + 1);
         // Rules that did not compile are missing here, but then there are errors already.
-        if names.len() != rules.len() && !self.report.has_errors() {
-            let message = format!("`join` names {} fields for {} rules", names.len(), rules.len());
+        if names.len() != count && !self.report.has_errors() {
+            let message = format!("`join` names {} fields for {count} rules", names.len());
             self.error(source, join.place, "bad-join", message, "one for all, or one for each");
         }
-        let pairs = names.iter().zip(rules);
-        pairs.filter_map(|(name, rule)| self.field(source, name, &[rule.on].into())).collect()
+        let of_step = |step| {
+            let rules = steps.iter().zip(rules).filter(move |(other, _)| **other == step);
+            rules.map(|(_, rule)| rule.on).collect::<BTreeSet<On>>()
+        };
+        let pairs = names.iter().enumerate();
+        pairs.filter_map(|(step, name)| self.field(source, name, &of_step(step))).collect()
     }
 
     fn baseline(
@@ -292,12 +340,14 @@ impl<'f> Compiler<'f, '_> {
         source: &'f Source,
         written: &syntax::Correlation,
         rules: &[&'f Compiled],
+        steps: &[usize],
     ) -> (Text, Vec<Field>) {
         let correlate = &written.correlate;
         let is_strict = correlate.kind.value == CorrelationKind::Sequence
             && correlate.order.as_ref().is_none_or(|order| order.value == syntax::Order::Strict);
-        let last = rules.last().copied();
-        let ons = if is_strict { last.iter().map(|r| r.on).collect() } else { subjects(rules) };
+        let pairs = steps.iter().zip(rules);
+        let can_be_last = pairs.filter(|(step, _)| !is_strict || Some(*step) == steps.last());
+        let ons = can_be_last.map(|(_, rule)| rule.on).collect::<BTreeSet<On>>();
         let syntax::Report { text, keep } = &written.report;
         let keep: Vec<Field> =
             keep.iter().filter_map(|name| self.field_of_any(source, name, &ons)).collect();
