@@ -39,6 +39,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
         keyring: Arc::new(keylog::read(&args.keylog)?),
         ..Config::default()
     };
+    config.shards.mcp.keep_body_head = policy.rules.reads_body_head();
     if let Some(threads) = args.threads {
         config.threads = usize::from(threads);
     }

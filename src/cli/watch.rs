@@ -55,7 +55,8 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         ))
     };
     let policy = policy(args).map_err(explain)?;
-    let config = config(args).map_err(explain)?;
+    let mut config = config(args).map_err(explain)?;
+    config.shards.mcp.keep_body_head = policy.rules.reads_body_head();
     let settings = Settings {
         stats_interval: args.stats_interval,
         separate_interfaces: args.separate_interfaces,
