@@ -150,6 +150,9 @@ pub struct RequestInfo {
     pub token: Option<SecretHash>,
     /// Whom the bearer token is for, if it is a JSON Web Token that says so.
     pub audience: Option<Audience>,
+    /// The first 1,024 bytes of the body of a `POST`, content coding undone, lossy UTF-8; as far
+    /// as it was seen, and only if recognition was told to keep it. May hold secrets.
+    pub body_head: Option<Box<str>>,
 }
 
 /// Whom a bearer token says it is for (`aud`, RFC 7519 section 4.1.3). Never the token itself.

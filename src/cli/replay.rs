@@ -43,6 +43,7 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     };
     let (state, memory) = State::open(args.state.as_deref())?;
     config.memory = memory;
+    config.shards.mcp.keep_body_head = policy.rules.reads_body_head();
     if let Some(threads) = args.threads {
         config.threads = usize::from(threads);
     }

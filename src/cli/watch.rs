@@ -60,6 +60,7 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let mut config = config(args).map_err(explain)?;
     let (state, memory) = State::open(args.state.as_deref()).map_err(explain)?;
     config.memory = memory;
+    config.shards.mcp.keep_body_head = policy.rules.reads_body_head();
     let settings = Settings {
         stats_interval: args.stats_interval,
         separate_interfaces: args.separate_interfaces,

@@ -17,6 +17,10 @@ const MAX_ENDPOINT_BYTES: usize = 2_048;
 /// exchange with a path where such documents are.
 const MAX_DOCUMENT_BYTES: usize = 16 << 10;
 
+/// Longest start of a body that is kept for rules, in bytes after content coding. One per open
+/// exchange, and only where a rule reads it.
+const MAX_HEAD_BYTES: usize = 1_024;
+
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -57,6 +61,32 @@ pub(super) struct Json {
 pub(super) struct Body {
     decoder: Decoder,
     form: Form,
+    start: Start,
+}
+
+/// The first bytes of a body, if they are kept.
+#[derive(Clone, Debug, Default)]
+struct Start {
+    bytes: Vec<u8>,
+    /// How many more are kept.
+    room: usize,
+}
+
+impl Start {
+    fn push(&mut self, plain: &[u8]) {
+        let taken = plain.get(..self.room).unwrap_or(plain);
+        self.bytes.extend_from_slice(taken);
+        self.room -= taken.len();
+    }
+
+    const fn is_open(&self) -> bool {
+        self.room > 0
+    }
+
+    /// What comes does not follow on what is kept.
+    const fn close(&mut self) {
+        self.room = 0;
+    }
 }
 
 impl Body {
@@ -65,40 +95,75 @@ impl Body {
         codings: impl Iterator<Item = &'a [u8]>,
         charset: Option<&[u8]>,
     ) -> Self {
-        Self { decoder: decoder(codings), form: Form::Fresh(Transcoder::new(charset)) }
+        Self::of(decoder(codings), Form::Fresh(Transcoder::new(charset)))
     }
 
     /// An event stream.
     pub(super) fn events<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
-        Self { decoder: decoder(codings), form: Form::Events(Box::default()) }
+        Self::of(decoder(codings), Form::Events(Box::default()))
     }
 
     /// A document that is kept whole.
     pub(super) fn document<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
-        Self { decoder: decoder(codings), form: Form::Document(Vec::new()) }
+        Self::of(decoder(codings), Form::Document(Vec::new()))
     }
 
     /// A body that nobody wants.
     pub(super) fn none() -> Self {
-        Self { decoder: Decoder::identity(), form: Form::Done }
+        Self::of(Decoder::identity(), Form::Done)
+    }
+
+    fn of(decoder: Decoder, form: Form) -> Self {
+        Self { decoder, form, start: Start::default() }
+    }
+
+    /// The same, with its first bytes kept whatever they are.
+    pub(super) fn keeping_start(mut self) -> Self {
+        self.start.room = MAX_HEAD_BYTES;
+        self
+    }
+
+    /// The first bytes so far, content coding undone; empty unless they are kept.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.start.bytes
+    }
+
+    /// The same, taken.
+    pub(super) fn take_start(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.start.bytes)
     }
 
     /// A copy that reads on by itself; none of a body in a content coding.
     pub(super) fn fork(&self) -> Option<Self> {
-        self.decoder
-            .is_identity()
-            .then(|| Self { decoder: Decoder::identity(), form: self.form.clone() })
+        self.decoder.is_identity().then(|| Self {
+            decoder: Decoder::identity(),
+            form: self.form.clone(),
+            start: self.start.clone(),
+        })
     }
 
     /// Whether the rest of it can matter.
     pub(super) fn is_wanted(&self) -> bool {
+        self.may_speak() || self.start.is_open()
+    }
+
+    /// Whether the rest of it can say anything.
+    pub(super) fn may_speak(&self) -> bool {
         !matches!(self.form, Form::Done)
     }
 
     /// The next bytes, as on the wire without transfer coding.
     pub(super) fn push(&mut self, bytes: &[u8], found: &mut Vec<Found>) {
-        let form = &mut self.form;
-        let flow = self.decoder.push(bytes, &mut |plain| form.push(plain, found));
+        let Self { decoder, form, start } = self;
+        let flow = decoder.push(bytes, &mut |plain| {
+            start.push(plain);
+            let flow = form.push(plain, found);
+            if flow.is_break() && start.is_open() {
+                *form = Form::Done;
+                return ControlFlow::Continue(());
+            }
+            flow
+        });
         self.take_anomalies(found);
         if self.decoder.is_opaque() {
             self.finish(End::Truncated, found);
@@ -109,6 +174,7 @@ impl Body {
 
     /// `len` bytes are missing.
     pub(super) fn gap(&mut self, len: u64, found: &mut Vec<Found>) {
+        self.start.close();
         self.decoder.gap(len);
         self.take_anomalies(found);
         if self.decoder.is_opaque() {
@@ -129,6 +195,7 @@ impl Body {
 
     /// The body is over.
     pub(super) fn finish(&mut self, end: End, found: &mut Vec<Found>) {
+        self.start.close();
         self.decoder.finish();
         if end == End::Complete {
             self.take_anomalies(found);

@@ -232,6 +232,7 @@ impl RequestCopy {
             has_command: query.has_command,
             token: token::credential(&headers).map(|secret| hasher.hash(secret)),
             audience: token::audience(&headers),
+            body_head: None,
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod bodies;
 mod exchange;
+#[cfg(test)]
+mod start_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -39,11 +41,21 @@ pub struct Limits {
     /// Messages of a stream of JSON-RPC within which one has to be such as MCP has; else the
     /// stream is given up.
     pub max_foreign_messages: u32,
+    /// The first 1,024 bytes of the body of every `POST` are kept as text (content coding undone),
+    /// for rules that read `body.head`: at most 1,024 bytes per open exchange, and three times as
+    /// much, as text with replacement characters, with the request that observations share. Off
+    /// by default; then nothing is kept.
+    pub keep_body_head: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_exchanges_per_flow: 128, max_barren_messages: 256, max_foreign_messages: 4096 }
+        Self {
+            max_exchanges_per_flow: 128,
+            max_barren_messages: 256,
+            max_foreign_messages: 4096,
+            keep_body_head: false,
+        }
     }
 }
 
@@ -135,7 +147,7 @@ impl Tap {
         self.observations.push(Observation { flow: context.flow, at: context.at, event });
     }
 
-    fn request_head(exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
+    fn request_head(&self, exchange: &mut Exchange, head: &RequestHead<'_>) -> BodyInterest {
         exchange.head.fill(head);
         exchange.matters = hints_at_mcp(head);
         let is_get = head.method == b"GET";
@@ -150,7 +162,9 @@ impl Tap {
         }
         let codings = head.headers.get_all("content-encoding");
         let media = head.headers.get("content-type").unwrap_or_default();
-        *exchange.body(Direction::ToServer) = Body::json(codings, charset(media));
+        let body = Body::json(codings, charset(media));
+        let keeps_start = self.limits.keep_body_head && head.method == b"POST";
+        *exchange.body(Direction::ToServer) = if keeps_start { body.keeping_start() } else { body };
         // Until the body shows what it is: a response may come before it does.
         exchange.may_have_spoken = true;
         BodyInterest::Wanted
@@ -236,7 +250,7 @@ impl Tap {
     ) -> BodyInterest {
         use Direction::{ToClient, ToServer};
         match event {
-            ExchangeEvent::RequestHead(head) => return Self::request_head(exchange, &head),
+            ExchangeEvent::RequestHead(head) => return self.request_head(exchange, &head),
             ExchangeEvent::ResponseHead(head) => {
                 return self.response_head(context, exchange, &head);
             }

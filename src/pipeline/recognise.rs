@@ -36,7 +36,8 @@ impl Recognise for Recogniser {
         };
         let (catalog, lane) = (Catalog::builtin(), crate::rules::Lane::Hunt);
         let policy = Policy { rules: RuleSet::default(), approvals, catalog, lane };
-        let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
+        let limits = TapLimits { keep_body_head: true, ..TapLimits::default() };
+        let mut tap = Tap::new(limits, SecretHasher::default());
         let mut inventory = Inventory::new(inventory::Limits::default());
         let (mut subjects, mut contacts) = (Vec::new(), Contacts::default());
         let (mut hints, mut lore) = (Hints::default(), Lore::default());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::Node;
-use super::field::{Field, On, Phase, Value};
+use super::field::{Field, Key, On, Phase, Value};
 use super::list::Lists;
 use super::literal::Literals;
 use super::prefilter::{Candidate, Marks, Prefilter};
@@ -187,6 +187,13 @@ impl Compiled {
         Some(Match { rule: self, severity, subject: *subject })
     }
 
+    /// Gives every field that it reads to `each`: for conditions, text, kept values and groups.
+    fn fields(&self, each: &mut dyn FnMut(&Field)) {
+        self.when.fields(each);
+        self.raise.iter().for_each(|(case, _)| case.fields(each));
+        self.text.fields().chain(&self.keep).chain(&self.group.by).for_each(each);
+    }
+
     fn candidate(&self) -> Candidate<'_> {
         Candidate { on: self.on, literals: self.literals.as_ref() }
     }
@@ -286,6 +293,19 @@ impl RuleSet {
         self.lists.values().map(|list| (list.name.as_str(), list.file.as_str()))
     }
 
+    /// Whether an active rule, or an exception, reads `body.head`: only then has recognition to
+    /// keep the first bytes of request bodies.
+    #[must_use]
+    pub fn reads_body_head(&self) -> bool {
+        let mut reads = false;
+        let mut look = |field: &Field| reads |= field.key() == Key::BodyHead;
+        self.rules.iter().filter(|rule| rule.is_active()).for_each(|rule| rule.fields(&mut look));
+        for exception in self.tuning.exceptions() {
+            exception.conditions().for_each(|when| when.fields(&mut look));
+        }
+        reads
+    }
+
     /// The rule of an id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Compiled> {
@@ -365,6 +385,16 @@ tests:
     fn set() -> RuleSet {
         let source = Source { name: "a.yaml".into(), text: RULE.into() };
         compile(&[source], &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
+    }
+
+    #[test]
+    fn body_heads_are_read_where_an_active_rule_names_them() {
+        let mut set = set();
+        assert!(!set.reads_body_head());
+        set.rules[0].keep.push(Field::parse("body.head").unwrap());
+        assert!(set.reads_body_head());
+        Arc::make_mut(&mut set.rules[0].info).status = Status::Draft;
+        assert!(!set.reads_body_head());
     }
 
     #[test]

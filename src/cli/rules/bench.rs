@@ -52,8 +52,10 @@ fn sample(captures: &[PathBuf], source: &RuleSource) -> Result<(Sample, bool), F
     let without = RuleSource { rules: Vec::new(), no_builtin_rules: true, ..source.clone() };
     let policy = load::policy(&Sources { rules: Some(&without), ..Sources::default() })?;
     let policy = Policy { rules: RuleSet::default(), ..policy };
-    let (sample, troubles) =
-        pipeline::sample(&Config::default(), policy, inputs).map_err(Failure::new)?;
+    let mut config = Config::default();
+    // Whatever the rules read is there to be read.
+    config.shards.mcp.keep_body_head = true;
+    let (sample, troubles) = pipeline::sample(&config, policy, inputs).map_err(Failure::new)?;
     for trouble in &troubles {
         complain(&format!("warning: {trouble}"));
     }

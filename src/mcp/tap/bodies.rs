@@ -27,12 +27,11 @@ impl Tap {
         exchange.body(direction).push(bytes, &mut found);
         self.report(context, state, exchange, direction, &mut found);
         self.found = found;
-        if exchange.body(direction).is_wanted() {
-            BodyInterest::Wanted
-        } else {
+        if !exchange.body(direction).may_speak() {
             Self::body_is_nothing(exchange, direction);
-            BodyInterest::Unwanted
         }
+        let wanted = exchange.body(direction).is_wanted();
+        if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted }
     }
 
     /// A body turned out not to be JSON: unless it could not be decoded, nothing was said in it.
@@ -66,12 +65,15 @@ impl Tap {
     ) {
         let mut found = std::mem::take(&mut self.found);
         let mut body = std::mem::replace(exchange.body(direction), Body::none());
-        let was_wanted = body.is_wanted();
+        let may_speak = body.may_speak();
         body.finish(end, &mut found);
+        if direction == Direction::ToServer && !body.start().is_empty() {
+            exchange.start = body.take_start();
+        }
         self.counters.undecodable_bytes += body.undecodable_bytes();
         self.report(context, state, exchange, direction, &mut found);
         self.found = found;
-        if was_wanted && end == End::Complete {
+        if may_speak && end == End::Complete {
             let spoke = exchange.matters;
             exchange.may_have_spoken &= spoke;
         }

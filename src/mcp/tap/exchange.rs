@@ -28,6 +28,10 @@ pub(super) struct Exchange {
     /// The request body carried JSON-RPC, or might have: it was cut or could not be decoded.
     pub(super) may_have_spoken: bool,
     pub(super) bodies: [Body; 2],
+    /// The first bytes of the request body, once it is over, if they are kept.
+    pub(super) start: Vec<u8>,
+    /// How many of them `request` has.
+    start_told: usize,
     pub(super) body_bytes: [u64; 2],
     pub(super) channel: Channel,
     /// What the exchange became, if messages came.
@@ -50,6 +54,8 @@ impl Default for Exchange {
             asks_for_events: false,
             may_have_spoken: false,
             bodies: [Body::none(), Body::none()],
+            start: Vec::new(),
+            start_told: 0,
             body_bytes: [0; 2],
             channel: Channel::ResponseBody,
             stream: None,
@@ -84,6 +90,10 @@ impl Exchange {
             asks_for_events: self.asks_for_events,
             may_have_spoken: self.may_have_spoken,
             bodies,
+            start: match direction {
+                Direction::ToServer => Vec::new(),
+                Direction::ToClient => self.start_so_far().to_vec(),
+            },
             channel: self.channel,
             ambiguous: true,
             ..Self::default()
@@ -101,9 +111,29 @@ impl Exchange {
         *count = count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
+    fn start_so_far(&self) -> &[u8] {
+        let [to_server, _] = &self.bodies;
+        if self.start.is_empty() { to_server.start() } else { &self.start }
+    }
+
+    /// What is known of the request: its head, and as much of the start of its body as was seen,
+    /// if that is kept. Made when first needed, and again when more of the body has come.
     pub(super) fn request(&mut self, hasher: &SecretHasher) -> Arc<RequestInfo> {
-        let head = &self.head;
-        Arc::clone(self.request.get_or_insert_with(|| Arc::new(head.materialise(hasher))))
+        let start = self.start_so_far();
+        let len = start.len();
+        match &self.request {
+            Some(request) if self.start_told == len => return Arc::clone(request),
+            _ => {}
+        }
+        let body_head = (len > 0).then(|| String::from_utf8_lossy(start).into());
+        let info = match self.request.take() {
+            Some(known) => Arc::unwrap_or_clone(known),
+            None => self.head.materialise(hasher),
+        };
+        let request = Arc::new(RequestInfo { body_head, ..info });
+        self.request = Some(Arc::clone(&request));
+        self.start_told = len;
+        request
     }
 }
 

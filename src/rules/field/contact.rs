@@ -39,6 +39,7 @@ fn request_head<'a>(key: Key, request: &'a RequestInfo, each: Each<'_, 'a>) -> b
         Key::HttpQueryTransportType => opt_text(request.transport_type.as_deref(), each),
         Key::HttpQueryCommand => each(Value::Bool(request.has_command)),
         Key::HttpTokenAudience => texts(hosts().map(String::as_str), each),
+        Key::BodyHead => opt_text(request.body_head.as_deref(), each),
         Key::HttpTokenAudienceMismatch => for_another(request, |a, b| a == b, each),
         Key::HttpTokenAudienceForeign => for_another(request, is_same_site, each),
         _ => false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::pipeline::Recogniser;
 use crate::rules::{
-    Lane, Limits, RuleSet, Severity, Source, builtin, check, compile, correlation_schema,
+    Lane, Limits, RuleSet, Severity, Source, Want, builtin, check, compile, correlation_schema,
     exceptions_schema, explain, list_schema, load, schema, table, thresholds_schema,
 };
 
@@ -66,6 +66,17 @@ fn ids_lie_in_the_range_of_their_folder() {
         };
         assert_eq!(rule.info.id.chars().nth(5), Some(digit), "{}", rule.file);
     }
+}
+
+#[test]
+fn every_rule_has_five_examples_that_hit_and_five_that_do_not() {
+    let set = shipped();
+    let few = set.rules().iter().filter_map(|rule| {
+        let count = |want| rule.tests.iter().filter(|test| test.want.value == want).count();
+        let (hits, none) = (count(Want::Hit), count(Want::None));
+        (hits < 5 || none < 5).then(|| format!("{}: {hits} hit, {none} do not", rule.file))
+    });
+    assert_eq!(few.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]

@@ -63,6 +63,11 @@ impl Exception {
         Timestamp::from_parts(days(self.expires).saturating_add(1).saturating_mul(86_400), 0)
     }
 
+    /// Its conditions, one for each kind of subject.
+    pub(in crate::rules) fn conditions(&self) -> impl Iterator<Item = &Node> {
+        self.when.iter().map(|(_, when)| when)
+    }
+
     /// Whether its conditions hold, expired or not.
     pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
         self.when.iter().any(|(on, when)| *on == subject.on && when.holds(subject))
