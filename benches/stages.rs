@@ -11,6 +11,12 @@
 
 #[path = "stages/input.rs"]
 mod input;
+#[path = "stages/inspect.rs"]
+mod inspect;
+#[path = "stages/messages.rs"]
+mod messages;
+#[path = "stages/rules.rs"]
+mod rules;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,12 +29,9 @@ use shadowtap::content::{decompress, sse};
 use shadowtap::decode::{Decoded, Decoder, Segment};
 use shadowtap::exchange::{BodyInterest, Context, ExchangeEvent, ExchangeSink};
 use shadowtap::flow::{self, At, Chunk, Finish, FlowInfo, Gap, Handler, Interest, Table};
-use shadowtap::inspect::{personal, secrets};
 use shadowtap::mcp::inventory::{self, Inventory};
 use shadowtap::mcp::jsonrpc::Reader;
 use shadowtap::net::Side;
-use shadowtap::pipeline::Recogniser;
-use shadowtap::rules::{self, Given, On, OwnedSubject, Recognise as _, RuleSet, Scratch};
 
 fn main() {
     divan::main();
@@ -259,53 +262,6 @@ fn jsonrpc(bencher: Bencher<'_, '_>, what: &str) {
     });
 }
 
-/// The rules that ship with the program, on one tool call; items are messages.
-#[divan::bench(args = [true, false], sample_size = 1000)]
-fn rules_with_prefilter(bencher: Bencher<'_, '_>, prefilter: bool) {
-    let (rules, owned) = (builtin_rules(), tool_call());
-    let (subject, mut scratch) = (owned.as_subject(), Scratch::default());
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
-        let mut matches = 0_usize;
-        if prefilter {
-            rules.evaluate(black_box(&subject), &mut scratch, |_| matches += 1);
-        } else {
-            rules.evaluate_unfiltered(black_box(&subject), |_| matches += 1);
-        }
-        matches
-    });
-}
-
-fn builtin_rules() -> RuleSet {
-    rules::compile(&rules::builtin(), &rules::Limits::default()).unwrap().0
-}
-
-fn tool_call() -> OwnedSubject {
-    let exchange = serde_json::json!({
-        "request": {
-            "headers": {
-                "accept": "application/json, text/event-stream",
-                "authorization": "Bearer 0123456789abcdef",
-                "mcp-protocol-version": "2025-06-18",
-                "user-agent": "bench/1.0",
-            },
-            "body": {
-                "jsonrpc": "2.0", "id": 7, "method": "tools/call",
-                "params": {"name": "search", "arguments": {"query": "shadow", "limit": 10}},
-            },
-        },
-        "response": {"body": {
-            "jsonrpc": "2.0", "id": 7,
-            "result": {"content": [{"type": "text", "text": "done"}], "isError": false},
-        }},
-    });
-    let exchanges = vec![serde_json::from_value(exchange).unwrap()];
-    let subjects = Recogniser.subjects(&Given { exchanges, approvals: None }).unwrap();
-    let calls = |subject: &OwnedSubject| {
-        subject.message.as_ref().is_some_and(|message| message.message.method.is_some())
-    };
-    subjects.into_iter().find(|subject| subject.on == On::Message && calls(subject)).unwrap()
-}
-
 /// What recognition says of an MCP session of 1000 calls into the inventory; items are
 /// observations.
 #[divan::bench]
@@ -322,22 +278,4 @@ fn inventory(bencher: Bencher<'_, '_>) {
             }
             inventory
         });
-}
-
-/// Secrets looked for in 1 MiB of JSON that has none.
-#[divan::bench]
-fn inspect_secrets(bencher: Bencher<'_, '_>) {
-    let text = input::json_records(1 << 20);
-    bencher.counter(BytesCount::new(text.len())).bench(|| {
-        secrets::secrets(black_box(&text), &mut |secret| panic!("{secret:?}"));
-    });
-}
-
-/// Personal data looked for in 1 MiB of JSON that has none.
-#[divan::bench]
-fn inspect_personal(bencher: Bencher<'_, '_>) {
-    let text = input::json_records(1 << 20);
-    bencher.counter(BytesCount::new(text.len())).bench(|| {
-        personal::personal(black_box(&text), &mut |found| panic!("{found:?}"));
-    });
 }

@@ -23,10 +23,10 @@ const SEGMENTS_PER_FLOW: usize = 64;
 const START_SECONDS: i64 = 1_794_816_000;
 
 /// xorshift64*.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -163,6 +163,9 @@ fn find(text: &[u8], start: usize) -> Option<(PersonalKind, usize)> {
     if text.get(start).is_some_and(u8::is_ascii_alphabetic) {
         return bank::iban(text, start).or_else(|| national::lettered(text, start));
     }
+    if !numbers::may_be_whole(text, start) {
+        return None;
+    }
     if let Some(found) = national::lettered(text, start) {
         return Some(found);
     }

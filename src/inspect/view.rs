@@ -8,6 +8,7 @@ mod spaced;
 use std::borrow::Cow;
 
 pub(super) use encoded::text_of;
+pub(crate) use folded::folds_by_case_only;
 pub(super) use folded::look_alike;
 
 /// Longest stretch of a text that a view is made of, in bytes: what comes after it is in no view

@@ -68,9 +68,9 @@ impl Found<'_> {
         }
         // A name such as `password` tells what the value is: together, as in an assignment.
         let name = leaf.path.rsplit('.').next().unwrap_or_default().trim_end_matches("[]");
-        let text = match leaf.text.contains(char::is_whitespace) || !names_a_secret(name) {
-            true => Cow::Borrowed(leaf.text),
-            false => Cow::Owned(format!("{name}={}", leaf.text)),
+        let text = match names_a_secret(name) && !leaf.text.contains(char::is_whitespace) {
+            false => Cow::Borrowed(leaf.text),
+            true => Cow::Owned(format!("{name}={}", leaf.text)),
         };
         self.text(&text);
     }
@@ -110,8 +110,20 @@ impl Found<'_> {
 fn names_a_secret(name: &str) -> bool {
     const WORDS: [&str; 7] =
         ["password", "passwd", "secret", "token", "apikey", "api_key", "private_key"];
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    WORDS.iter().any(|word| name.contains(word))
+    let same = |(byte, wanted): (&u8, u8)| match byte {
+        b'-' => wanted == b'_',
+        _ => byte.to_ascii_lowercase() == wanted,
+    };
+    let starts = |rest: &[u8], word: &str| {
+        rest.len() >= word.len() && rest.iter().zip(word.bytes()).all(same)
+    };
+    let name = name.as_bytes();
+    (0..name.len()).any(|at| {
+        let rest = name.get(at..).unwrap_or_default();
+        // Most places are none where one of the words can begin.
+        matches!(rest.first().map(u8::to_ascii_lowercase), Some(b'p' | b's' | b't' | b'a'))
+            && WORDS.iter().any(|word| starts(rest, word))
+    })
 }
 
 #[cfg(test)]

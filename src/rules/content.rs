@@ -9,7 +9,7 @@ use super::field::View;
 use super::subject::{MessageFacts, Subject};
 use crate::inspect::address;
 use crate::inspect::strings::{self, strings};
-use crate::inspect::view::view;
+use crate::inspect::view::{folds_by_case_only, view};
 use crate::observation::{Kind, PartName};
 
 /// One of the texts of a subject.
@@ -108,6 +108,18 @@ pub(super) fn visit<'a>(
     });
     // A view that shows nothing new is empty.
     plain.zip(views).any(|(leaf, shown)| !shown.is_empty() && wanted(leaf) && each(shown))
+}
+
+/// Gives the texts of an area that folding changes in more than ASCII case to `each`, folded.
+pub(super) fn visit_reshaped(subject: &Subject<'_>, area: Area, each: &mut dyn FnMut(&str)) {
+    let mut plain = leaves(subject, area).iter().filter(|leaf| !leaf.is_key);
+    if plain.all(|leaf| folds_by_case_only(&leaf.text)) {
+        return;
+    }
+    visit(subject, area, View::Folded, &|leaf| !folds_by_case_only(&leaf.text), &mut |shown| {
+        each(shown);
+        false
+    });
 }
 
 /// The addresses that an area names.

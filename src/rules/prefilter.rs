@@ -2,13 +2,26 @@
 //! evaluating on a subject.
 //!
 //! Automata ignore ASCII case and look for whole literals anywhere in a value, so they may name
-//! a rule that then does not match, but never leave out one that would.
+//! a rule that then does not match, but never leave out one that would. Two things follow from
+//! that, and keep the cost of a message from growing with the number of rules:
+//!
+//! - Members of a family of fields (header fields, arguments by name) share one automaton when
+//!   they are many, and each value is looked at once.
+//! - Literals of a folded view are looked for in the raw text too. A text that folding changes in
+//!   nothing but ASCII case then need not be folded.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::field::{Field, On, Value};
+use super::content;
+use super::field::{Field, On, Value, View};
 use super::literal::Literals;
 use super::subject::Subject;
+
+/// Members of one family of fields that have an automaton each; of more, all share one.
+const MAX_MEMBERS: usize = 4;
+/// Bytes of literals that a table is built of, which is fast, and of at most some kilobytes per
+/// byte of literal; more are looked for in a compact form, at less than half the speed.
+const MAX_TABLE_BYTES: usize = 16 * 1024;
 
 /// A rule as the prefilter sees it.
 pub(super) struct Candidate<'a> {
@@ -91,12 +104,7 @@ impl Prefilter {
         };
         marks.0.clone_from(&plan.always.0);
         for filter in &plan.filters {
-            filter.field.visit(subject, &mut |value| {
-                if let Value::Text(text) = value {
-                    filter.mark(text, marks);
-                }
-                false
-            });
+            filter.visit(subject, marks);
         }
     }
 }
@@ -104,27 +112,53 @@ impl Prefilter {
 impl Plan {
     fn new(candidates: &[Option<Candidate<'_>>], on: On) -> Result<Self, aho_corasick::BuildError> {
         let mut always = Marks::new(candidates.len());
-        let mut literals: Vec<(&Field, &str, usize)> = Vec::new();
+        let mut literals: Vec<Literal<'_>> = Vec::new();
         for (rule, candidate) in candidates.iter().enumerate() {
             match candidate {
                 Some(Candidate { on: its, literals: None }) if *its == on => always.add(rule),
                 Some(Candidate { on: its, literals: Some(wanted) }) if *its == on => {
                     let texts = wanted.entries.iter();
-                    literals.extend(texts.map(|(field, text)| (field, text.as_str(), rule)));
+                    literals
+                        .extend(texts.map(|(field, text)| (field.clone(), text.as_str(), rule)));
                 }
                 _ => {}
             }
         }
+        join_families(&mut literals);
+        let folded = literals.iter().filter(|(field, ..)| field.view() == View::Folded);
+        let in_raw = folded.filter_map(|(field, text, rule)| Some((field.raw()?, *text, *rule)));
+        let in_raw: Vec<_> = in_raw.collect();
+        literals.extend(in_raw);
         literals.sort_unstable();
+        literals.dedup();
         let by_field = literals.chunk_by(|a, b| a.0 == b.0);
         let filters = by_field.filter_map(Filter::new).collect::<Result<_, _>>()?;
         Ok(Self { filters, always })
     }
 }
 
+/// A literal: its field, and the rule that it belongs to.
+type Literal<'a> = (Field, &'a str, usize);
+
+/// Puts the whole family in the place of its members where they are many.
+fn join_families(literals: &mut [Literal<'_>]) {
+    let mut members: Vec<Field> = literals.iter().map(|(field, ..)| field.clone()).collect();
+    members.retain(|field| field.header().is_some());
+    members.sort_unstable();
+    members.dedup();
+    for (field, ..) in literals {
+        let siblings = members.iter().filter(|other| other.key() == field.key());
+        if let Some(family) = field.family()
+            && siblings.take(MAX_MEMBERS + 1).count() > MAX_MEMBERS
+        {
+            *field = family;
+        }
+    }
+}
+
 impl Filter {
     /// The automaton of one field's literals, given sorted.
-    fn new(literals: &[(&Field, &str, usize)]) -> Option<Result<Self, aho_corasick::BuildError>> {
+    fn new(literals: &[Literal<'_>]) -> Option<Result<Self, aho_corasick::BuildError>> {
         let field = literals.first()?.0.clone();
         let mut texts = Vec::new();
         let mut rules = Vec::new();
@@ -132,11 +166,28 @@ impl Filter {
             texts.extend(same.first().map(|(_, text, _)| *text));
             rules.push(same.iter().map(|(.., rule)| *rule).collect());
         }
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let table = (bytes <= MAX_TABLE_BYTES).then_some(AhoCorasickKind::DFA);
         let automaton = AhoCorasick::builder()
+            .kind(table)
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .build(texts);
         Some(automaton.map(|automaton| Self { field, automaton, rules }))
+    }
+
+    fn visit(&self, subject: &Subject<'_>, marks: &mut Marks) {
+        let area = self.field.area().filter(|_| self.field.view() == View::Folded);
+        if let Some(area) = area {
+            content::visit_reshaped(subject, area, &mut |text| self.mark(text, marks));
+            return;
+        }
+        self.field.visit(subject, &mut |value| {
+            if let Value::Text(text) = value {
+                self.mark(text, marks);
+            }
+            false
+        });
     }
 
     fn mark(&self, text: &str, marks: &mut Marks) {

@@ -110,7 +110,10 @@ const EXAMPLES: [&[u8]; 6] = [
 
 /// An IBAN, as one word or in groups of four with a space between.
 pub(super) fn iban(text: &[u8], start: usize) -> Option<(PersonalKind, usize)> {
-    let country = text.get(start..start + 2)?;
+    let (country, check) = text.get(start..start + 4)?.split_at_checked(2)?;
+    if !check.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     let (_, length) = LENGTHS.iter().find(|(name, _)| country == *name)?;
     let mut number = [0; MAX_IBAN_CHARS];
     let number = number.get_mut(..*length)?;

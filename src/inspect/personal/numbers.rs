@@ -28,6 +28,27 @@ pub(super) fn word_end(text: &[u8], at: usize) -> usize {
     at + rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count().max(1)
 }
 
+/// Fewest digits of a number that begins with one: those of Spain, which a letter ends.
+const MIN_DIGITS: usize = 8;
+
+/// Whether digits enough for any kind follow, in groups or not. Of those from Corsica six do, and
+/// a letter.
+pub(super) fn may_be_whole(text: &[u8], start: usize) -> bool {
+    let mut digits = 0;
+    for byte in text.get(start..).unwrap_or_default() {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b' ' | b'-' | b'.' | b'/' => {}
+            b'A' | b'B' => return digits == 6,
+            _ => return false,
+        }
+        if digits == MIN_DIGITS {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether the byte before `at` makes it part of something longer: a word, a fraction, a path, a
 /// name with dots or underscores, an address. A letter that ends an escape (`\n`) does not.
 fn is_joined_before(text: &[u8], at: usize) -> bool {

@@ -13,10 +13,10 @@ const MIN_LINE: usize = 60;
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = text.as_bytes();
-    while let Some(start) = rest.iter().position(|byte| sextet(*byte).is_some()) {
+    while let Some(start) = next_run(rest) {
         rest = rest.get(start..).unwrap_or_default();
         let (run, after) = rest.split_at_checked(run_len(rest)).unwrap_or_default();
-        if run.len() >= MIN_RUN && !decode_run(run, &mut out) {
+        if !decode_run(run, &mut out) {
             // A path or a prefix may stand before what is encoded.
             for piece in run.split(|byte| matches!(byte, b'/' | b'+' | b'-' | b'_' | b'\n')) {
                 if piece.len() >= MIN_RUN && piece.len() < run.len() {
@@ -27,6 +27,19 @@ pub(super) fn decode(text: &str) -> Option<String> {
         rest = after;
     }
     (!out.is_empty()).then_some(out)
+}
+
+/// Where the next run of [`MIN_RUN`] characters begins. Each window is looked at from its end:
+/// words are shorter, and most characters are passed over.
+fn next_run(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let window = bytes.get(at..at + MIN_RUN)?;
+        match window.iter().rposition(|byte| sextet(*byte).is_none()) {
+            Some(last) => at += last + 1,
+            None => return Some(at),
+        }
+    }
 }
 
 /// Length of the run at the beginning of `bytes`, wrapped lines included.

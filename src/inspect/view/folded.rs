@@ -81,8 +81,28 @@ fn letter_of_emoji(char: char) -> char {
     char::from_u32(u32::from('a') + (code - first)).unwrap_or(char)
 }
 
+/// Whether folding changes nothing in the text but ASCII case, as far as can be told at a glance;
+/// only the head that views show counts.
+pub(crate) fn folds_by_case_only(text: &str) -> bool {
+    let head = super::cut(text, super::MAX_VIEW_BYTES);
+    head.is_ascii() && is_narrow_ascii(head.as_bytes()) && spaced::join(head).is_none()
+}
+
+/// Whether blanks are the only white space, and stand alone.
+fn is_narrow_ascii(bytes: &[u8]) -> bool {
+    // Without a branch for each byte: most texts end up as narrow, or have a line end soon.
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | matches!(byte, 9..=13));
+    !blocks.iter().any(|block| any(block))
+        && !any(rest)
+        && memchr::memmem::find(bytes, b"  ").is_none()
+}
+
 /// Runs of white space as one blank; `None` when they are that already.
 fn narrow(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return narrow_ascii(text.as_bytes());
+    }
     let mut after_blank = false;
     let is_narrow = text.chars().all(|char| {
         let ok = !char.is_whitespace() || (char == ' ' && !after_blank);
@@ -104,4 +124,20 @@ fn narrow(text: &str) -> Option<String> {
         after_blank = is_blank;
     }
     Some(out)
+}
+
+fn narrow_ascii(bytes: &[u8]) -> Option<String> {
+    if is_narrow_ascii(bytes) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut after_blank = false;
+    for byte in bytes {
+        let is_blank = matches!(byte, 9..=13 | b' ');
+        if !(is_blank && after_blank) {
+            out.push(if is_blank { b' ' } else { *byte });
+        }
+        after_blank = is_blank;
+    }
+    String::from_utf8(out).ok()
 }

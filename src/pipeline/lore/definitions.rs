@@ -21,8 +21,16 @@ pub(super) fn hints(
     name: &str,
 ) -> Option<(Option<bool>, Option<bool>)> {
     let text = memory.definition(server, DefinitionKind::Tool, name)?;
-    let value: Value = serde_json::from_str(text).ok()?;
-    Some((hint(&value, "readOnlyHint"), hint(&value, "destructiveHint")))
+    let Annotated { annotations } = serde_json::from_str(text).ok()?;
+    let hint = |name: &str| annotations.get(name)?.as_bool();
+    Some((hint("readOnlyHint"), hint("destructiveHint")))
+}
+
+/// Of a definition only this, each time that it is called.
+#[derive(serde::Deserialize)]
+struct Annotated {
+    #[serde(default)]
+    annotations: Value,
 }
 
 fn hint(definition: &Value, name: &str) -> Option<bool> {

@@ -19,6 +19,7 @@ pub(crate) use names::tls_version_name;
 pub use read::Value;
 pub(super) use read::evidence_name;
 
+use super::content::Area;
 pub(super) use crate::inspect::view::View;
 
 /// What a rule is evaluated on.
@@ -194,6 +195,22 @@ impl Field {
     /// The same field as a view shows it; `None` when it has no views.
     pub(super) fn viewed(&self, view: View) -> Option<Self> {
         self.spec.views.then(|| Self { view, ..self.clone() })
+    }
+
+    /// The same field without a view; `None` when it has none.
+    pub(super) fn raw(&self) -> Option<Self> {
+        (self.view != View::Raw).then(|| Self { view: View::Raw, ..self.clone() })
+    }
+
+    /// All members of the family that it is a member of, in the same view.
+    pub(super) fn family(&self) -> Option<Self> {
+        let header = Header { name: "".into(), prefix: true };
+        self.header.is_some().then(|| Self { header: Some(header), ..self.clone() })
+    }
+
+    /// The texts that it gives all of.
+    pub(super) fn area(&self) -> Option<Area> {
+        texts::area(self.key())
     }
 
     /// The view.

@@ -6,6 +6,19 @@ use crate::inspect::{hidden, path};
 use crate::rules::content::{self, Area, Leaf};
 use crate::rules::subject::Subject;
 
+/// The texts that a field gives all of.
+pub(super) const fn area(key: Key) -> Option<Area> {
+    Some(match key {
+        Key::ArgsText => Area::Arguments,
+        Key::ResultText => Area::Result,
+        Key::ErrorText => Area::Error,
+        Key::AskText => Area::Ask,
+        Key::ToolText => Area::Tool,
+        Key::ToolAddedText => Area::Added,
+        _ => return None,
+    })
+}
+
 /// Fields of messages.
 pub(super) fn of_message<'a>(field: &Field, subject: &Subject<'a>, each: Each<'_, 'a>) -> bool {
     let Some(facts) = subject.message else { return false };
