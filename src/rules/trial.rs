@@ -158,6 +158,6 @@ mod tests {
         assert_eq!(trials.rules[0].failed, 1);
         let shown = trials.to_string();
         assert!(shown.contains("--> rules/protocol/tools.yaml:"), "{shown}");
-        assert!(shown.ends_with("1 rule, 5 tests: 1 failed\n"), "{shown}");
+        assert!(shown.ends_with("1 rule, 10 tests: 1 failed\n"), "{shown}");
     }
 }

@@ -20,6 +20,9 @@ const MAX_PATTERNS: usize = 1_000;
 /// Field with the text that Cloudflare looks at.
 const FIELD: &str = "body.head";
 
+/// A request that few patterns are meant for.
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
 /// An entry of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
@@ -200,7 +203,8 @@ fn rule(id: &str, pattern: &Pattern) -> (String, Vec<String>) {
     let text =
         format!("{{client.ip}} sent {{server.host}} a body that Cloudflare DLP calls {shown}");
     let quoted = |text: &str| Value::from(text).to_string();
-    let tests = body.map_or_else(String::new, |body| tests(&quoted(&body)));
+    let plain = expression(regex).is_ok_and(|regex| regex.is_match(PING));
+    let tests = body.map_or_else(String::new, |body| tests(&quoted(&body), plain));
     let rule = format!(
         "\
 {MARK}
@@ -237,22 +241,33 @@ noise:
     (rule, notes)
 }
 
-fn tests(body: &str) -> String {
-    format!(
-        "\
-tests:
-  - name: in the body of a POST request
-    give:
-      request: {{body: {body}}}
-      response: {{body: {{jsonrpc: \"2.0\", id: 1, result: {{}}}}}}
-    want: hit
-  - name: in the body of another request
-    give:
-      request: {{method: PUT, body: {body}}}
-      response: {{body: {{jsonrpc: \"2.0\", id: 1, result: {{}}}}}}
-    want: none
-"
-    )
+/// Examples: what Cloudflare would look at, and the same text where it does not look.
+fn tests(body: &str, plain_is_hit: bool) -> String {
+    const RESULT: &str = "      response: {body: {jsonrpc: \"2.0\", id: 1, result: {}}}\n";
+    let request = |before: &str| format!("      request: {{{before}body: {body}}}\n");
+    let mut tests = "tests:\n".to_owned();
+    let mut add = |name: &str, give: &[&str], want: &str| {
+        let give = give.concat();
+        tests.push_str(&format!("  - name: {name}\n    give:\n{give}    want: {want}\n"));
+    };
+    let plain = request("");
+    add("in the body of a POST request", &[&plain, RESULT], "hit");
+    add("inside TLS", &["      tls: true\n", &plain, RESULT], "hit");
+    add("at another path", &[&request("target: /rpc, "), RESULT], "hit");
+    add("within a session", &[&request("headers: {Mcp-Session-Id: abc}, "), RESULT], "hit");
+    add("refused", &[&plain, "      response: {status: 403}\n"], "hit");
+    add("in the body of another request", &[&request("method: PUT, "), RESULT], "none");
+    add("in the body of a PATCH request", &[&request("method: PATCH, "), RESULT], "none");
+    if !plain_is_hit {
+        let ping = "{jsonrpc: \"2.0\", id: 1, method: ping}";
+        let header = format!("      request: {{headers: {{X-Note: {body}}}, body: {ping}}}\n");
+        let ping = format!("      request: {{body: {ping}}}\n");
+        let answer = format!("      response: {{body: {body}}}\n");
+        add("another request", &[&ping, RESULT], "none");
+        add("in a header field", &[&header, RESULT], "none");
+        add("in the answer", &[&ping, &answer], "none");
+    }
+    tests
 }
 
 /// A body of an MCP request that an expression matches: near to what it is meant for.

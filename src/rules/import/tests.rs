@@ -32,6 +32,7 @@ fn the_tutorial_gives_ten_rules_that_ship() {
     let set = set.unwrap();
     assert!(set.rules().len() == 10 && set.rules().iter().all(|rule| rule.is_active()));
     assert!(set.reads_body_head());
+    assert!(set.rules().iter().all(|rule| rule.tests.len() == 10));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/cloudflare");
     for source in sources {
         let path = folder.join(&source.name);

@@ -38,7 +38,7 @@ fn a_failing_test_ends_the_run_with_its_place_and_what_was_seen() {
     {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
-    assert!(run.stdout.ends_with("1 rule, 5 tests: 1 failed\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("1 rule, 10 tests: 1 failed\n"), "{}", run.stdout);
     std::fs::write(folder.path().join("bad.yaml"), "schema: shadowtap/rule@1\n").unwrap();
     let run = run_in(folder.path(), &["rules", "test", "bad.yaml"]);
     assert_eq!(run.code, 2);

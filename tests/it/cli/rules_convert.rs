@@ -1,6 +1,6 @@
 //! Rules from and for other products.
 
-use super::{folder, run_in};
+use super::{count, findings, folder, run_in};
 use crate::run::root;
 
 #[test]
@@ -27,6 +27,35 @@ fn the_profile_of_the_tutorial_is_imported_into_a_folder() {
     let run = run_in(folder.path(), &["rules", "import", "cloudflare-dlp", "x"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
     assert!(run.stderr.contains("x: no patterns"), "{}", run.stderr);
+}
+
+#[test]
+fn the_imported_ten_find_mcp_in_a_capture() {
+    // Bodies in chunks, and one coded with gzip in both directions.
+    for name in ["enc-chunked-request-curl.pcap", "enc-gzip-json-py.pcap"] {
+        let folder = folder(&[name]);
+        let profile = root().join("rules/cloudflare/profile.json");
+        let import =
+            ["rules", "import", "cloudflare-dlp", profile.to_str().unwrap(), "--out", "cf"];
+        assert_eq!(run_in(folder.path(), &import).code, 0);
+        let replay = |rules: &str, args: &[&str]| {
+            let fixed = ["replay", name, "--json", "--no-files", "--rules", rules];
+            run_in(folder.path(), &[&fixed[..], args].concat())
+        };
+        let alone = replay("cf", &["--no-builtin-rules"]);
+        for id in ["SMCP-9100", "SMCP-9101"] {
+            assert!(count(&alone, id) > 0, "{id} in {name}: {}", alone.stdout);
+        }
+        assert!(findings(&alone).iter().all(|(id, ..)| id.starts_with("SMCP-91")));
+        let shipped = root().join("rules/cloudflare");
+        let shipped = replay(shipped.to_str().unwrap(), &["--no-builtin-rules"]);
+        assert_eq!(findings(&shipped), findings(&alone), "{name}");
+        let both = replay("cf", &[]);
+        assert_eq!(count(&both, "SMCP-9100"), count(&alone, "SMCP-9100"));
+        assert!(count(&both, "SMCP-3001") > 0);
+        let without = run_in(folder.path(), &["replay", name, "--json", "--no-files"]);
+        assert_eq!(count(&without, "SMCP-9100"), 0, "they are asked for");
+    }
 }
 
 #[test]
