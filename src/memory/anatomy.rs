@@ -138,7 +138,8 @@ impl<'a> Anatomy<'a> {
             if let Some(context) = parts.get_mut(*part as usize) {
                 feed(context);
             }
-            if *role != Role::Prose {
+            // A repeated name says nothing, and where it becomes a text that is all that changed.
+            if !matches!(role, Role::Prose | Role::Echo) {
                 feed(&mut form);
             }
         }

@@ -88,11 +88,11 @@ fn parameter_names_and_allowed_values_are_texts_too() {
 fn a_text_that_moved_is_not_new() {
     let change = change(
         r#""title": "Send mail", "description": "Sends a mail. Asks before.""#,
-        r#""title": "Sends a mail. Asks before.", "description": "Send mail""#,
+        r#""title": "Sends a mail. Asks before.", "description": "Sends a mail. Asks before.""#,
     );
     assert_eq!(change.kind, Shape);
-    assert_eq!(change.parts, ["description", "title"]);
-    assert!(change.added_text.is_empty() && change.removed_text.is_empty());
+    assert_eq!(change.parts, ["title"]);
+    assert!(change.added_text.is_empty());
 }
 
 #[test]
