@@ -141,7 +141,7 @@ pub(crate) fn ordinary_text(len: usize) -> String {
     while text.len() < len {
         match random.below(40) {
             0 => text.push_str("See https://docs.example.com/reports/index.html. "),
-            1 => write!(text, "Item {}: {}.50 EUR.\n", random.below(9_999), random.below(999))
+            1 => writeln!(text, "Item {}: {}.50 EUR.", random.below(9_999), random.below(999))
                 .unwrap(),
             2 => text.push_str("It was approved. "),
             _ => {

@@ -78,7 +78,7 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let service = Service::new();
     service.ready();
     let key_logs = KeyLogs::new(&args.keylog, Arc::clone(&config.keyring));
-    let folder = args.state.as_deref().unwrap_or(Path::new(args::DEFAULT_STATE));
+    let folder = args.state.as_deref().unwrap_or_else(|| Path::new(args::DEFAULT_STATE));
     let learner = args.learn.map(|time| Learner::begin(folder, time, super::approvals::now()));
     let learner = learner.transpose().map_err(explain)?;
     let mut watcher =

@@ -34,88 +34,88 @@ pub(super) fn with_subjects(
     resolved: &Resolved,
     mut with: impl FnMut(&Subject<'_>, &Place<'_>, &Memory),
 ) {
+    let (server, request, at) = resolved.about();
+    let Some(known) = contacts.get(policy, inventory, server, request, at) else { return };
+    let Known { contact, methods, .. } = known;
     match resolved {
-        Resolved::Message {
-            server,
-            request,
-            direction,
-            channel,
-            message,
-            reply,
-            asked,
-            disagreements,
-            ambiguous,
-            at,
-        } => {
-            let Some(Known { contact, methods, .. }) =
-                contacts.get(policy, inventory, *server, request, *at)
-            else {
-                return;
-            };
-            let (server, direction, at) = (*server, *direction, *at);
-            let judged = Judged { server, contact, request, direction, message, at };
-            lore.note_abilities(&judged);
-            let facts = MessageFacts {
-                direction,
-                channel: *channel,
-                message,
-                reply: *reply,
-                asked: asked.as_deref(),
-                undeclared: lore.undeclared(&judged),
-                disagreements,
-                ambiguous: *ambiguous,
-            };
-            let content = Content::default();
-            let subject = Subject::message(request, facts, contact.evidence);
-            let subject = subject.with_contact(contact, methods).with_content(&content);
-            let place = Place::of(request, at, contact).ended(outcome_of(message, *reply));
-            let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
-            with(&subject.with_call(called.as_ref(), &copied), &place, lore.memory());
-            lore.remember(&judged, &subject);
-            let pin = pin(policy, inventory, &judged);
-            for tool in lore.learn(&judged, asked.as_deref(), pin) {
-                let content = Content::default();
-                let subject = Subject::tool(request, &tool, &content, contact.evidence);
-                with(&subject.with_contact(contact, methods), &place, lore.memory());
-            }
+        Resolved::Message { .. } => {
+            with_message(policy, inventory, known, lore, resolved, &mut with);
         }
-        Resolved::Exchange { server, request, response, document, at } => {
-            let Some(Known { contact, methods, .. }) =
-                contacts.get(policy, inventory, *server, request, *at)
-            else {
-                return;
-            };
+        Resolved::Exchange { response, document, .. } => {
             let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
             let status = response.as_deref().map(|response| response.status);
             let subject = subject.with_document(document.as_deref());
-            let place = Place::of(request, *at, contact).ended(outcome_of_status(status));
+            let place = Place::of(request, at, contact).ended(outcome_of_status(status));
             with(&subject.with_contact(contact, methods), &place, lore.memory());
         }
-        Resolved::SseEndpoint { server, request, response, path, at } => {
-            let Some(Known { contact, methods, .. }) =
-                contacts.get(policy, inventory, *server, request, *at)
-            else {
-                return;
-            };
+        Resolved::SseEndpoint { response, path, .. } => {
             let subject = Subject::exchange(request, response.as_deref(), contact.evidence);
             let subject = subject.with_sse_endpoint(path).with_contact(contact, methods);
-            with(&subject, &Place::of(request, *at, contact), lore.memory());
+            with(&subject, &Place::of(request, at, contact), lore.memory());
         }
-        Resolved::Contact { server, request, occasion, at } => {
-            let Some(Known { contact, methods, .. }) =
-                contacts.get(policy, inventory, *server, request, *at)
-            else {
-                return;
-            };
+        Resolved::Contact { occasion, .. } => {
             let refused = *occasion == Occasion::Refused;
             if refused && contact.evidence >= Evidence::Parsed {
                 return; // It is an MCP server: turning a request down is its right.
             }
             let attempt = refused.then(|| Contact { evidence: Evidence::Hint, ..contact.clone() });
             let contact = attempt.as_ref().unwrap_or(contact);
-            let place = Place::of(request, *at, contact);
+            let place = Place::of(request, at, contact);
             with(&Subject::server(contact, methods), &place, lore.memory());
         }
+    }
+}
+
+/// The same for a message: first the message itself, then what its list changed.
+fn with_message(
+    policy: &Policy,
+    inventory: &Inventory,
+    known: &Known,
+    lore: &mut Lore,
+    resolved: &Resolved,
+    with: &mut impl FnMut(&Subject<'_>, &Place<'_>, &Memory),
+) {
+    let Resolved::Message {
+        server,
+        request,
+        direction,
+        channel,
+        message,
+        reply,
+        asked,
+        disagreements,
+        ambiguous,
+        at,
+    } = resolved
+    else {
+        return;
+    };
+    let Known { contact, methods, .. } = known;
+    let (server, direction, at) = (*server, *direction, *at);
+    let judged = Judged { server, contact, request, direction, message, at };
+    lore.note_abilities(&judged);
+    let facts = MessageFacts {
+        direction,
+        channel: *channel,
+        message,
+        reply: *reply,
+        asked: asked.as_deref(),
+        undeclared: lore.undeclared(&judged),
+        disagreements,
+        ambiguous: *ambiguous,
+    };
+    let content = Content::default();
+    let subject = Subject::message(request, facts, contact.evidence);
+    let subject = subject.with_contact(contact, methods).with_content(&content);
+    let place = Place::of(request, at, contact).ended(outcome_of(message, *reply));
+    let (called, copied) = (lore.called(&judged), lore.copied(&judged, &subject));
+    with(&subject.with_call(called.as_ref(), &copied), &place, lore.memory());
+    lore.remember(&judged, &subject);
+    let pin = pin(policy, inventory, &judged);
+    for tool in lore.learn(&judged, asked.as_deref(), pin) {
+        let content = Content::default();
+        let subject = Subject::tool(request, &tool, &content, contact.evidence);
+        with(&subject.with_contact(contact, methods), &place, lore.memory());
     }
 }
 

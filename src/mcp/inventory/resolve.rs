@@ -98,6 +98,19 @@ pub enum Resolved {
     },
 }
 
+impl Resolved {
+    /// The server, the request of the exchange, and when it was clear.
+    #[must_use]
+    pub const fn about(&self) -> (ServerId, &Arc<RequestInfo>, At) {
+        match self {
+            Self::Message { server, request, at, .. }
+            | Self::Exchange { server, request, at, .. }
+            | Self::SseEndpoint { server, request, at, .. }
+            | Self::Contact { server, request, at, .. } => (*server, request, *at),
+        }
+    }
+}
+
 /// A message as it was seen.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
