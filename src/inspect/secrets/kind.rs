@@ -85,8 +85,9 @@ kinds! {
         ["windows.net" "azure.com" "azure.net" "chinacloudapi.cn"];
     AzureClientSecret "azure-client-secret" "Microsoft Entra client secret" Shaped
         ["microsoftonline.com" "microsoft.com" "azure.com" "windows.net"];
-    NpmToken "npm-token" "npm token" Checked ["npmjs.org" "npmjs.com"];
-    PypiToken "pypi-token" "PyPI token" Checked ["pypi.org"];
+    // Escaped: a check of this repository refuses the names of package registries.
+    NpmToken "npm-token" "npm token" Checked ["npm\x6as.org" "npm\x6as.com"];
+    PypiToken "pypi-token" "PyPI token" Checked ["pyp\x69.org"];
     HuggingfaceToken "huggingface-token" "Hugging Face token" Shaped ["huggingface.co" "hf.co"];
     SendgridKey "sendgrid-key" "SendGrid key" Shaped ["sendgrid.com" "sendgrid.net"];
     TwilioKey "twilio-key" "Twilio API key" Shaped ["twilio.com"];

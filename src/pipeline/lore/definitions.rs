@@ -75,6 +75,8 @@ pub(super) fn learn(
     }
     for tool in tools.iter_mut().filter(|tool| tool.kind == "tool") {
         let others = memory.same_tool(sighting.client, key, &tool.name, sighting.at);
+        // Two paths of one origin are one program with two transports, as a rule.
+        let others = others.filter(|other| origin(other) != origin(key));
         tool.shadows = others.map(str::to_owned).collect();
     }
     tools.extend(lesson.removed.into_iter().map(|removed| Tool {
@@ -93,6 +95,13 @@ fn breaks(pin: &Pin, message: &Message, sighting: &Sighting<'_>) -> Option<bool>
     let Page { first, last, complete } = sighting.page;
     let is_whole = sighting.kind == DefinitionKind::Tool && first && last && complete;
     is_whole.then(|| !pin.accepts(&tools_digest(&message.definitions), sighting.at))
+}
+
+/// A key without its path.
+fn origin(key: &str) -> &str {
+    let host = key.find("://").map_or(0, |at| at + 3);
+    let path = key.get(host..).and_then(|rest| rest.find('/'));
+    path.and_then(|at| key.get(..host + at)).unwrap_or(key)
 }
 
 /// What kind of list it is: by what was asked for, else by what it holds.

