@@ -11,7 +11,7 @@ const APPROVAL_RULES: &str = "SMCP-300";
 const SHORT_ID_CHARS: usize = 12;
 
 impl Finding {
-    /// Whether its rule is about what the approvals say of a server (ids `SMCP-30xx`).
+    /// Whether its rule is about what the approvals say of a server (ids `SMCP-300x`).
     #[must_use]
     pub fn is_about_approval(&self) -> bool {
         self.rule.id.starts_with(APPROVAL_RULES)

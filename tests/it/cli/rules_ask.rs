@@ -15,7 +15,7 @@ fn tests_of_shipped_rules_are_counted_in_a_table() {
         assert!(run.stdout.ends_with(": 0 failed\n"), "{}", run.stdout);
     }
     let run = run_in(root(), &["rules", "test", "--only", "smcp-1102", "--only", "SMCP-3001"]);
-    assert!(run.stdout.ends_with("2 rules, 12 tests: 0 failed\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("2 rules, 21 tests: 0 failed\n"), "{}", run.stdout);
     let run = run_in(root(), &["rules", "test", "--only", "SMCP-9999"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
     assert!(run.stderr.contains("no rule SMCP-9999 to test"), "{}", run.stderr);
