@@ -47,7 +47,7 @@ fn rule(number: usize) -> Source {
          experimental, lane: hunt, severity: info, confidence: 50, why: bench, refs: \
          ['https://example.com'], on: {on}, when: {{{when}}}, report: {{text: bench}}, tests: \
          [{{name: a, give: {{}}, want: hit}}, {{name: b, give: {{}}, want: none}}]}}",
-        number + 1
+        number + 1_000
     );
     Source { name: format!("rule-{number}.yaml"), text }
 }
