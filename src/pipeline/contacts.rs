@@ -190,7 +190,7 @@ struct Stamp {
     facts: FactsStamp,
 }
 
-/// The same for [`Facts`](crate::mcp::Facts). `shared` grows whenever anything that servers have
+/// The same for [`Facts`]. `shared` grows whenever anything that servers have
 /// in common changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FactsStamp {
