@@ -5,9 +5,11 @@ pub mod event;
 pub mod junit;
 pub mod metrics;
 pub mod ndjson;
+pub mod outbox;
 pub mod packets;
 mod printable;
 pub mod report;
+pub mod rows;
 pub mod sarif;
 
 pub use junit::write_junit;
