@@ -21,6 +21,8 @@
 //! From `decode` to `finding` the code is sans-IO: bytes and time in, events out; no clock, file,
 //! socket, thread or async.
 
+#![forbid(unsafe_code)]
+
 pub mod anomaly;
 pub mod app;
 pub mod capture;

@@ -11,6 +11,7 @@ mod printable;
 pub mod report;
 pub mod rows;
 pub mod sarif;
+pub mod store;
 
 pub use junit::write_junit;
 pub use ndjson::{Existing, RotatingFile, write_event};

@@ -1,0 +1,1 @@
+//! ClickHouse: the tables, and how rows get there and back.
