@@ -1,12 +1,14 @@
 //! Findings and other events to the outside: NDJSON, SARIF, JUnit, the terminal; of a running
 //! sensor also metrics and the packets behind findings. An I/O edge.
 
+pub mod connector;
 pub mod event;
 pub mod junit;
 pub mod metrics;
 pub mod ndjson;
 pub mod outbox;
 pub mod packets;
+pub mod pem;
 mod printable;
 pub mod report;
 pub mod rows;
