@@ -32,6 +32,7 @@ pub mod decode;
 pub mod exchange;
 pub mod finding;
 pub mod flow;
+mod fnv;
 pub mod inspect;
 pub mod mcp;
 pub mod memory;

@@ -3,6 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
+/// A length of time as people write it: `90s`, `10m`, `1h`, `7d`.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    count.checked_mul(seconds).map(Duration::from_secs)
+}
+
 /// Nanoseconds since the Unix epoch, taken from a packet or a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);

@@ -10,6 +10,7 @@ pub use rules::{Export, Import, New, Rules};
 
 use crate::finding::ruling::Ruling;
 use crate::rules::{Lane, Severity};
+use crate::time;
 
 /// Finds Shadow MCP: Model Context Protocol servers in use without approval.
 #[derive(Debug, Parser)]
@@ -440,21 +441,9 @@ fn buffer_size(text: &str) -> Result<u32, String> {
 
 /// A length of time: `60`, `60s`, `5m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let unknown = || "a time of a second at least, as 60s, 5m or 1h".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(unknown)?;
-    let number: u64 = number.parse().map_err(|_| unknown())?;
-    let factor = match unit.trim() {
-        "" | "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(unknown()),
-    };
-    match number.checked_mul(factor) {
-        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(unknown()),
-    }
+    let seconds = || text.parse().ok().map(Duration::from_secs);
+    let span = time::span(text).or_else(seconds).filter(|span| !span.is_zero());
+    span.ok_or_else(|| "a time of a second at least, as 60s, 5m or 1h".to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -29,6 +29,9 @@ pub use community_id::community_id;
 pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
 pub use silence::{exception, silence};
 
+/// In a [`Finding`] the texts are masked.
+pub use crate::rules::Matched;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -71,17 +74,6 @@ pub trait PacketNames {
         let _ = scope;
         None
     }
-}
-
-/// A text that made a rule match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matched {
-    /// Field in which it stands.
-    pub field: String,
-    /// View in which it was found: `raw`, or the decoded one that rules name.
-    pub view: String,
-    /// The text; masked in a [`Finding`].
-    pub text: String,
 }
 
 /// What somebody should look at: all hits of one rule on one server by one client within one

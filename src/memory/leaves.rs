@@ -2,6 +2,7 @@
 
 use memchr::memchr2;
 
+use crate::fnv;
 use crate::mcp::json::MAX_DEPTH;
 
 const MAX_FRAMES: usize = MAX_DEPTH as usize;
@@ -17,7 +18,8 @@ pub(super) struct Leaf<'a> {
     pub(super) owner: &'a str,
     /// 1 for a top-level member.
     pub(super) depth: usize,
-    /// Hash of the way, indices included.
+    /// Hash of the way, indices included. Kept on disk. Who makes two ways collide hides where a
+    /// definition changed, never that it did.
     pub(super) path: u64,
     /// Hash of the way to what holds it.
     pub(super) parent: u64,
@@ -48,15 +50,6 @@ pub(super) struct Property<'a> {
 pub(super) fn decode(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_else(|_| json.trim_matches('"').to_owned())
 }
-
-/// FNV-1a: stable over releases, since digests of ways are kept on disk. Who makes two ways
-/// collide hides where a definition changed, never that it did.
-fn mix(hash: u64, bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(hash, step)
-}
-
-const ROOT: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// Where the next value goes.
 #[derive(Clone, Copy, Default)]
@@ -90,7 +83,7 @@ impl<'a> Walk<'a> {
     pub(super) fn run(text: &'a str, max_leaves: usize) -> Option<Self> {
         let (stack, leaves, properties) = (Vec::new(), Vec::new(), Vec::new());
         let mut walk = Self { text, at: 0, stack, max_leaves, leaves, properties };
-        let mut slot = Slot { path: ROOT, parent: ROOT, ..Slot::default() };
+        let mut slot = Slot { path: fnv::BASIS, parent: fnv::BASIS, ..Slot::default() };
         loop {
             if walk.value(slot)? {
                 while matches!(walk.byte(), Some(b'}' | b']')) {
@@ -150,7 +143,7 @@ impl<'a> Walk<'a> {
             *self.stack.last()?;
         if !is_object {
             self.stack.last_mut()?.next_index += 1;
-            let path = mix(mix(parent, b"#"), &next_index.to_le_bytes());
+            let path = fnv::add(fnv::add(parent, b"#"), &next_index.to_le_bytes());
             return Some(Slot { top, key, owner, path, parent });
         }
         let rest = self.text.get(self.at..)?;
@@ -158,7 +151,7 @@ impl<'a> Walk<'a> {
         let name = rest.get(1..len - 1)?;
         self.at += len;
         self.expect(b':')?;
-        let path = mix(mix(parent, b"/"), name.as_bytes());
+        let path = fnv::add(fnv::add(parent, b"/"), name.as_bytes());
         let top = if depth == 1 { name } else { top };
         if key == "properties" {
             self.properties.push(Property { top, name, path });

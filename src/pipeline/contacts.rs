@@ -123,8 +123,7 @@ fn with_message(
 fn pin<'p>(policy: &'p Policy, inventory: &Inventory, judged: &Judged<'_>) -> Option<&'p Pin> {
     let may_list = judged.message.kind == Kind::Result && judged.direction == Direction::ToClient;
     let server = inventory.server(judged.server).filter(|_| may_list)?;
-    // Most policies pin nothing, and then there is nothing to look for.
-    policy.approvals.all().iter().any(|approval| approval.pin().is_some()).then_some(())?;
+    policy.approvals.has_pins().then_some(())?;
     let Judged { contact, request, at, .. } = judged;
     judge(policy, server, contact.client, request.server.ip, *at).approval?.pin()
 }

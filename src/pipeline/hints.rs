@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::analysis::Policy;
 use super::host_names::{self, HostNames};
 use super::interest::{Interest, Interests};
+use super::recent::Recent;
 use crate::exchange::{DnsMessage, Ech, Scheme, TlsAnswer, TlsHello};
 use crate::flow::At;
 use crate::mcp::inventory::ServerKey;
@@ -97,8 +98,7 @@ pub(super) struct Hints {
     turns: VecDeque<(Timestamp, u64)>,
     /// Flows outside tunnels that wait, by the random of their ClientHello.
     by_random: HashMap<[u8; 32], u64>,
-    fronts: HashMap<[u8; 32], Front>,
-    front_turns: VecDeque<[u8; 32]>,
+    fronts: Recent<[u8; 32], Front, MAX_FRONTS>,
     delay: Duration,
 }
 
@@ -110,8 +110,7 @@ impl Default for Hints {
             waiting: HashMap::new(),
             turns: VecDeque::new(),
             by_random: HashMap::new(),
-            fronts: HashMap::new(),
-            front_turns: VecDeque::new(),
+            fronts: Recent::default(),
             delay: DELAY,
         }
     }
@@ -169,25 +168,14 @@ impl Hints {
         if let Some(Waiting { server, at, hello, .. }) = before {
             return Some(Relayed { key: named(key, hello.as_deref()), server, at });
         }
-        if self.fronts.len() >= MAX_FRONTS
-            && let Some(oldest) = self.front_turns.pop_front()
-        {
-            self.fronts.remove(&oldest);
-        }
-        let front = Front { flow, time: at.time, key };
-        if self.fronts.insert(random, front).is_none() {
-            self.front_turns.push_back(random);
-        }
+        self.fronts.insert(random, Front { flow, time: at.time, key });
         None
     }
 
     /// A ClientHello outside tunnels: it may be one that was seen in a tunnel. 32 equal random
     /// bytes are the same handshake, whoever relays it.
     fn behind(&self, random: [u8; 32], flow: u64, server: Endpoint, at: At) -> Option<Relayed> {
-        if self.fronts.is_empty() {
-            return None;
-        }
-        let front = self.fronts.get(&random)?;
+        let front = self.fronts.entries.get(&random)?;
         let is_near = at.time.since(front.time) <= LEG_WINDOW;
         (front.flow != flow && is_near).then(|| Relayed { key: front.key.clone(), server, at })
     }

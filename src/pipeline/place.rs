@@ -1,18 +1,20 @@
 //! Matches of rules as hits of findings: where, by whom, how sure.
 
-use std::hash::Hasher;
+use std::hash::Hasher as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::exchange::Visibility;
 use crate::finding::severity::{self, Outcome, Reach};
-use crate::finding::{Draft, FlowTuple, Hit, Matched};
+use crate::finding::{Draft, FlowTuple, Hit};
 use crate::flow::At;
+use crate::fnv::Fnv;
 use crate::mcp::{Contact, Evidence};
 use crate::net::{Endpoint, Scope};
 use crate::observation::RequestInfo;
 use crate::rules::tuning::Raised;
-use crate::rules::{self, Match, Severity, Standing};
+use crate::rules::{Match, RuleInfo, Severity, Standing};
 use crate::verdict::Verdict;
 
 /// Where a subject was seen: what findings say of it, whatever the rule.
@@ -155,11 +157,42 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
     {
         excerpt.push((PROXY.to_owned(), proxy.to_string()));
     }
-    let contact = place.contact;
     Draft {
-        rule: Arc::clone(&found.rule.info),
         severity: severity_of(found, place),
-        server_key: place.key.to_owned(),
+        group: group(found),
+        per_server: found.rule.group.per_server,
+        window: found.rule.group.window,
+        text: found.text(),
+        excerpt,
+        matched: found.matched(),
+        told_apart: found.group(),
+        ..of_place(&found.rule.info, place, place.key)
+    }
+}
+
+/// What a correlation, or an exception beyond its ceiling, makes a finding of; the rest is as for
+/// the match that made it fire.
+pub(super) fn raised(fired: Raised<'_>, place: &Place<'_>) -> Draft {
+    Draft {
+        severity: fired.severity,
+        client: fired.client,
+        group: fired.group,
+        window: fired.window,
+        text: fired.text,
+        excerpt: fired.excerpt,
+        rests_on: fired.packets,
+        ..of_place(fired.info, place, &fired.server_key)
+    }
+}
+
+/// What the place says of a finding about a server: what is known of the contact counts when it is
+/// that server's.
+fn of_place(rule: &Arc<RuleInfo>, place: &Place<'_>, server_key: &str) -> Draft {
+    let contact = place.contact.filter(|_| server_key == place.key);
+    Draft {
+        rule: Arc::clone(rule),
+        severity: Severity::Info,
+        server_key: server_key.to_owned(),
         server: place.server,
         client: place.client,
         user: None, // Packets do not tell; logs of proxies will.
@@ -171,52 +204,16 @@ pub(super) fn draft(found: &Match<'_, '_>, place: &Place<'_>) -> Draft {
         at: place.at,
         flow: place.flow,
         scope: place.scope,
-        group: group(found),
-        per_server: found.rule.group.per_server,
-        window: found.rule.group.window,
-        text: found.text(),
-        excerpt,
-        matched: found.matched().into_iter().map(matched).collect(),
-        told_apart: found.group(),
+        group: 0,
+        per_server: false,
+        window: Duration::ZERO,
+        text: String::new(),
+        excerpt: Vec::new(),
+        matched: Vec::new(),
+        told_apart: Vec::new(),
         rests_on: Vec::new(),
         visibility: place.visibility,
     }
-}
-
-/// What a correlation, or an exception beyond its ceiling, makes a finding of; the rest is as for
-/// the match that made it fire.
-pub(super) fn raised(fired: Raised<'_>, place: &Place<'_>) -> Draft {
-    let contact = place.contact.filter(|_| *fired.server_key == *place.key);
-    Draft {
-        rule: Arc::clone(fired.info),
-        severity: fired.severity,
-        server_key: fired.server_key.to_string(),
-        server: place.server,
-        client: fired.client,
-        user: None,
-        evidence: place.evidence,
-        verdict: place.verdict,
-        approval: contact.and_then(|contact| contact.approval.clone()),
-        reason: contact.map(|contact| contact.reason.clone()).unwrap_or_default(),
-        software: contact.map(|contact| contact.software.clone()).unwrap_or_default(),
-        at: place.at,
-        flow: place.flow,
-        scope: place.scope,
-        group: fired.group,
-        per_server: false,
-        window: fired.window,
-        text: fired.text,
-        excerpt: fired.excerpt,
-        matched: Vec::new(),
-        told_apart: Vec::new(),
-        rests_on: fired.packets,
-        visibility: place.visibility,
-    }
-}
-
-fn matched(matched: rules::Matched) -> Matched {
-    let rules::Matched { field, view, text } = matched;
-    Matched { field, view: view.to_owned(), text }
 }
 
 /// What tells findings of a rule apart beyond server and client, as a number that is the same in
@@ -225,22 +222,7 @@ fn group(found: &Match<'_, '_>) -> u64 {
     if found.rule.group.by.is_empty() {
         return 0;
     }
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hash = Fnv::default();
     found.hash_group(&mut hash);
-    hash.0.max(1)
-}
-
-/// FNV-1a, 64 bits: unlike the standard library's hashers, fixed for ever.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+    hash.finish().max(1)
 }

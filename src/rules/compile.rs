@@ -15,6 +15,7 @@ use super::syntax::{self, GroupPer as Per, Prefilter, Want};
 use super::template::{Fault, Template};
 use super::{Lane, Limits, RuleInfo, Status};
 use crate::mcp::Evidence;
+use crate::time;
 
 /// Longest title, in characters: it is shown in one line of a table.
 const MAX_TITLE_CHARS: usize = 100;
@@ -199,17 +200,8 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
 
 /// `90s`, `10m`, `1h`, `7d`; not zero, and at most a year.
 pub(super) fn parse_window(text: &str) -> Option<Duration> {
-    let unit = text.chars().next_back()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-    let total = count.checked_mul(seconds)?;
-    (1..=366 * 86_400).contains(&total).then(|| Duration::from_secs(total))
+    let span = time::span(text)?;
+    (1..=366 * 86_400).contains(&span.as_secs()).then_some(span)
 }
 
 impl Compiler<'_> {

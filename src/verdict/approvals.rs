@@ -201,6 +201,7 @@ pub struct Approvals {
     pub(super) portals: Vec<IpNet>,
     pub(super) proxies: Vec<IpNet>,
     accept_drafts: bool,
+    has_pins: bool,
     /// From the literal part of a host to the approvals with it, as indices.
     by_origin: HashMap<Origin, Vec<usize>>,
     /// The same, whatever scheme and port.
@@ -220,7 +221,8 @@ impl Approvals {
             by_host.entry(literal.clone()).or_default().push(index);
             by_origin.entry(Origin { scheme, port, literal }).or_default().push(index);
         }
-        Self { approvals, portals, proxies, accept_drafts: false, by_origin, by_host }
+        let has_pins = approvals.iter().any(|approval| approval.pin().is_some());
+        Self { approvals, portals, proxies, accept_drafts: false, has_pins, by_origin, by_host }
     }
 
     /// The same; approvals that nobody has taken on count as well, or do not.
@@ -239,6 +241,12 @@ impl Approvals {
     #[must_use]
     pub fn all(&self) -> &[Approval] {
         &self.approvals
+    }
+
+    /// Whether any of them pins what its server lists: asked of every answer.
+    #[must_use]
+    pub const fn has_pins(&self) -> bool {
+        self.has_pins
     }
 
     /// Addresses of our portals.

@@ -6,7 +6,7 @@ use crate::run::root;
 
 /// Layers in the order of the data; modules of one line may use each other.
 const LAYERS: [&[&str]; 16] = [
-    &["time", "net", "anomaly"],
+    &["time", "net", "anomaly", "fnv"],
     &["capture"],
     &["decode"],
     &["flow"],

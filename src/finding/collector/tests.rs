@@ -305,11 +305,8 @@ fn a_verdict_that_changes_brings_its_approval_and_reason() {
 #[test]
 fn software_user_and_matched_texts_are_filled_in_masked_and_bounded() {
     let mut findings = Findings::default();
-    let text = |text: &str| Matched {
-        field: "args.text".to_owned(),
-        view: "raw".to_owned(),
-        text: text.to_owned(),
-    };
+    let text =
+        |text: &str| Matched { field: "args.text".to_owned(), view: "raw", text: text.to_owned() };
     findings.record(Draft { matched: vec![text("low")], ..draft(0, 0) });
     findings.record(Draft {
         user: Some("ada".to_owned()),

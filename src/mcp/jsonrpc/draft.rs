@@ -3,6 +3,7 @@
 use super::super::json::Text;
 use super::super::{jcs, json::Recorded};
 use super::{DEFINITION_TOO_LARGE, DEFINITION_UNREADABLE, DUPLICATE_METHOD, Limits, MIXED};
+use crate::fnv;
 use crate::observation::{
     Definition, DefinitionKind, Kind, Message, MessageId, Part, PartName, Software,
 };
@@ -197,7 +198,8 @@ impl Draft {
     pub(super) fn see(&mut self, known: Option<TopKey>, key: &[u8]) {
         let Some(known) = known else {
             if self.others.len() < MAX_OTHER_KEYS {
-                let hash = fnv(key);
+                // A forged collision only claims a repeated key.
+                let hash = fnv::add(fnv::BASIS, key);
                 self.duplicate_keys |= self.others.contains(&hash);
                 self.others.push(hash);
             }
@@ -311,11 +313,4 @@ fn bounded_id(text: String) -> MessageId {
         return MessageId(text);
     }
     MessageId(format!("sha256:{}", jcs::digest(&text)))
-}
-
-/// FNV-1a. A forged collision only claims a repeated key.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

@@ -15,6 +15,7 @@ use crate::mcp::{Contact, Evidence, Facts};
 use crate::net::Endpoint;
 use crate::rules::Severity;
 use crate::rules::problem::Located;
+use crate::time;
 use crate::verdict::Verdict;
 
 /// The traffic of one test.
@@ -255,15 +256,7 @@ impl Exchange {
     #[must_use]
     pub fn seconds_after(&self) -> Option<u64> {
         let Some(text) = &self.after else { return Some(1) };
-        let unit = text.chars().next_back()?;
-        let factor = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(factor).filter(|s| *s < 1 << 32)
+        time::span(text).map(|span| span.as_secs()).filter(|seconds| *seconds < 1 << 32)
     }
 }
 

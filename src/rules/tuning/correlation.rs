@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::groups::{Groups, Weigh};
-use super::hit::{BaselineKey, Fnv, Hit};
+use super::hit::{BaselineKey, Hit};
 use super::testing::Example;
 use super::window::{Distinct, MAX_PACKETS, Mark, Steps, Sum, forward};
+use crate::fnv::Fnv;
 use crate::rules::RuleInfo;
 use crate::rules::field::{Field, Value};
 use crate::rules::subject::Subject;

@@ -1,11 +1,12 @@
 //! What a correlation sees of a match, whether it comes of traffic or of an example.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{Hash, Hasher as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::window::Mark;
+use crate::fnv::Fnv;
 use crate::rules::field::{Field, Value};
 use crate::rules::subject::Subject;
 use crate::rules::syntax::Measure;
@@ -60,28 +61,6 @@ pub trait Baselines: fmt::Debug {
         floor: u64,
         factor: f64,
     ) -> Option<u64>;
-}
-
-/// FNV-1a, 64 bits: unlike the standard library's hashers, the same in every run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }
 
 /// The hash of a text, the same in every run.

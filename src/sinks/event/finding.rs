@@ -210,7 +210,7 @@ impl From<&FlowTuple> for FlowRef {
 impl From<&Matched> for MatchedText {
     fn from(matched: &Matched) -> Self {
         let Matched { field, view, text } = matched.clone();
-        Self { field, view, text }
+        Self { field, view: view.to_owned(), text }
     }
 }
 

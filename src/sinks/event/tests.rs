@@ -50,7 +50,7 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         excerpt: vec![("method".into(), "tools/call".into())],
         matched: vec![Matched {
             field: "args.text".into(),
-            view: "percent".into(),
+            view: "percent",
             text: "rm -rf /\x1b[2J".into(),
         }],
         told_apart: Vec::new(),

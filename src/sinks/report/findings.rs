@@ -93,7 +93,7 @@ fn details<W: Write>(page: &mut Page<'_, W>, finding: &Finding) -> io::Result<()
     if let Some(matched) = finding.matched.first() {
         let text: String = matched.text.chars().take(MAX_MATCHED_CHARS).collect();
         let cut = if text.len() < matched.text.len() { "…" } else { "" };
-        let (field, view) = (printable(&matched.field), printable(&matched.view));
+        let (field, view) = (printable(&matched.field), printable(matched.view));
         let line = format!("matched: {field} ({view}): {}{cut}", printable(&text));
         page.paragraph(&line, 14, 16)?;
     }
