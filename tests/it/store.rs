@@ -1,1 +1,5 @@
 //! The store, on a real ClickHouse.
+
+mod commands;
+mod schema;
+mod users;
