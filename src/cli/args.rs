@@ -1,12 +1,14 @@
 //! The command line as typed.
 
 mod rules;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 pub use rules::{Export, Import, New, Rules};
+pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
 
 use crate::finding::ruling::Ruling;
 use crate::rules::{Lane, Severity};
@@ -60,6 +62,9 @@ pub enum Command {
     /// List findings, say which were right, and see how often each rule is.
     #[command(subcommand)]
     Findings(Findings),
+    /// Make, look at and run the store: ClickHouse with findings and what they rest on.
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// Where rules come from.

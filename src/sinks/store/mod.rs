@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod migrate;
+pub mod reason;
 pub mod schema;
 pub mod status;
