@@ -1,11 +1,13 @@
 //! The command line as typed.
 
+mod ask;
 mod rules;
 mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
 pub use rules::{Export, Import, New, Rules};
 pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
@@ -66,6 +68,9 @@ pub enum Command {
     /// Make, look at and run the store: ClickHouse with findings and what they rest on.
     #[command(subcommand)]
     Store(Store),
+    /// Ask named questions of the store, or of NDJSON files.
+    #[command(after_help = ASK_HELP)]
+    Ask(Ask),
 }
 
 /// Where rules come from.
@@ -445,7 +450,7 @@ fn buffer_size(text: &str) -> Result<u32, String> {
 }
 
 /// A length of time: `60`, `60s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = || text.parse().ok().map(Duration::from_secs);
     let span = time::span(text).or_else(seconds).filter(|span| !span.is_zero());
     span.ok_or_else(|| "a time of a second at least, as 60s, 5m or 1h".to_owned())

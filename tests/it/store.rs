@@ -3,3 +3,7 @@
 mod commands;
 mod schema;
 mod users;
+mod ask;
+mod dashboards;
+mod files;
+mod fixture;

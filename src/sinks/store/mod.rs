@@ -1,7 +1,9 @@
 //! ClickHouse: the tables, and how rows get there and back.
 
 pub mod client;
+pub mod files;
 pub mod migrate;
+pub mod queries;
 pub mod reason;
 pub mod schema;
 pub mod status;
