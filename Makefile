@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS ?= decode reassembly tls_handshake tls_records quic_initial dns http1 http2 \
+FUZZ_TARGETS ?= decode event_line reassembly tls_handshake tls_records quic_initial dns http1 http2 \
 	hpack websocket lines sse decompress jsonrpc rule_yaml approvals_yaml inspect_secrets inspect_text \
 	state_json
 

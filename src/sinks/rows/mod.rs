@@ -4,13 +4,16 @@
 //! can be read back from the store by its column types. The same structs feed the other encodings:
 //! a column is the name of a fact, whatever a format calls it.
 
+mod encoder;
 mod finding;
 mod flow;
+pub mod line;
 mod message;
 mod micros;
 mod stats;
 mod tool;
 
+pub use encoder::RowEncoder;
 pub use finding::FindingRow;
 pub use flow::FlowRow;
 pub use message::MessageRow;
