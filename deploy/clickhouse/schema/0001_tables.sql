@@ -1,14 +1,5 @@
--- The tables. Columns are those of the rows that the sensor writes, in their order.
---
--- One template for a single server and for a cluster:
---   {database}          the database, quoted
---   {on_cluster}        nothing, or ON CLUSTER with the cluster's name
---   {local}             nothing, or _local: the table that holds the rows of one server
---   {engine:X(...)}     the engine X, or ReplicatedX with the path and name of the replica
---   {cluster_only}      the statement is for clusters only
---   {distributed:T,K}   the engine of a table that spreads rows over the T_local of all shards by K
--- Batches that come again within a week, or among the last 10,000, are stored once.
--- A statement ends with a semicolon at the end of a line; a column has a line of its own.
+-- The tables. Columns are those of the rows that the sensor writes, in their order, each on a line
+-- of its own. Batches that come again within a week, or among the last 10,000, are stored once.
 
 CREATE DATABASE IF NOT EXISTS {database}{on_cluster};
 

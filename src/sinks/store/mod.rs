@@ -1,1 +1,6 @@
 //! ClickHouse: the tables, and how rows get there and back.
+
+pub mod client;
+pub mod migrate;
+pub mod schema;
+pub mod status;
