@@ -1,11 +1,13 @@
 //! The command line as typed.
 
+mod outputs;
 mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+pub use outputs::{Load, Outputs};
 pub use rules::{Export, Import, New, Rules};
 
 use crate::finding::ruling::Ruling;
@@ -133,6 +135,9 @@ pub struct Replay {
     /// Write no NDJSON files.
     #[arg(long)]
     pub no_files: bool,
+    /// Outputs over a network.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// Folder that keeps what the lists of servers said, so that the next run sees what changed.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -223,6 +228,9 @@ pub struct Watch {
     /// Write no NDJSON files.
     #[arg(long)]
     pub no_files: bool,
+    /// Outputs over a network.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// Print NDJSON events on standard output, in place of a line for each finding and a report at
     /// the end.
     #[arg(long)]
