@@ -2,6 +2,7 @@
 
 mod outputs;
 mod rules;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 pub use outputs::{Load, Outputs};
 pub use rules::{Export, Import, New, Rules};
+pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
 
 use crate::finding::ruling::Ruling;
 use crate::rules::{Lane, Severity};
@@ -62,6 +64,9 @@ pub enum Command {
     /// List findings, say which were right, and see how often each rule is.
     #[command(subcommand)]
     Findings(Findings),
+    /// Make, look at and run the store: ClickHouse with findings and what they rest on.
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// Where rules come from.

@@ -2,6 +2,7 @@
 
 mod approvals;
 pub mod args;
+mod engine;
 mod findings;
 mod keylog;
 mod learn;
@@ -13,6 +14,7 @@ mod replay;
 mod review;
 mod rules;
 mod state;
+mod store;
 mod watch;
 
 use std::fmt;
@@ -68,6 +70,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),
         Command::Findings(command) => findings::run(command),
+        Command::Store(command) => store::run(&command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

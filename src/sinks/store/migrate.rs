@@ -9,6 +9,7 @@ use std::time::Duration;
 use clickhouse::Client;
 use serde::{Deserialize, Serialize};
 
+use super::reason::reason;
 use super::schema::{MIGRATIONS, Migration, Target, identifier};
 use crate::sinks::rows::Micros;
 
@@ -135,15 +136,13 @@ pub async fn apply(client: &Client, target: &Target, migration: &Migration) -> R
         let done = client.query_raw(statement).execute();
         let failed = match tokio::time::timeout(STATEMENT_TIMEOUT, done).await {
             Ok(Ok(())) => continue,
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => reason(&error),
             Err(_) => format!("no answer within {} seconds", STATEMENT_TIMEOUT.as_secs()),
         };
         let first = statement.lines().find(|line| !line.starts_with("--")).unwrap_or_default();
         return Err(format!(
             "migration {} ({}) failed at `{first}`: {}",
-            migration.number,
-            migration.name,
-            failed.trim_end()
+            migration.number, migration.name, failed
         ));
     }
     Ok(())

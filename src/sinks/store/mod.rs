@@ -3,5 +3,6 @@
 pub mod client;
 pub mod deliver;
 pub mod migrate;
+pub mod reason;
 pub mod schema;
 pub mod status;
