@@ -13,6 +13,7 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 
 use super::client::{Address, client};
+use super::reason::reason;
 use super::schema::{columns, identifier};
 use crate::sinks::outbox::{Deliver, Segment, Trouble};
 use crate::sinks::rows::Table;
@@ -239,18 +240,8 @@ fn of_status(text: &str, said: String) -> Trouble {
 
 /// What went wrong, in one short line.
 fn said(error: &Error) -> String {
-    let mut text = error.to_string();
-    // The last cause says what happened: "connection refused".
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            let _written = write!(text, ": {inner_text}");
-        }
-        cause = inner.source();
-    }
-    let line = text.lines().next().unwrap_or_default();
-    line.chars().take(MAX_SAID).collect()
+    let text = reason(error);
+    text.lines().next().unwrap_or_default().chars().take(MAX_SAID).collect()
 }
 
 #[cfg(test)]
