@@ -95,8 +95,8 @@ impl Loader {
     fn new(args: &Load, address: &Address) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::new)?;
-        let warehouse =
-            Warehouse::new(address, &args.settings.iter().cloned().collect()).map_err(Failure::new)?;
+        let warehouse = Warehouse::new(address, &args.settings.iter().cloned().collect())
+            .map_err(Failure::new)?;
         let files = Directory::open(&args.spool).map_err(Failure::new)?;
         // Tokens follow from what is in a batch: nothing here is random.
         let spool = Spool::open(files, spool::Limits::default(), SCHEMA, [0; 32]);
@@ -189,7 +189,7 @@ impl Loader {
 
     /// Delivers everything that is in the spool.
     fn drain(&mut self) -> Result<(), Failure> {
-        while let Some(segment) = self.spool.next() {
+        while let Some(segment) = self.spool.oldest() {
             let Self { runtime, warehouse, .. } = self;
             let mut refused = None;
             keep_trying(|| match runtime.block_on(warehouse.deliver(&segment)) {
@@ -231,7 +231,8 @@ impl Batch {
     fn leave_out(&mut self, known: &HashMap<String, u64>) -> u64 {
         let is_known =
             |id: &str, version: u64| known.get(id).is_some_and(|known| *known >= version);
-        let count = self.ids.iter().filter(|(id, version, _)| is_known(id, *version)).count() as u64;
+        let count =
+            self.ids.iter().filter(|(id, version, _)| is_known(id, *version)).count() as u64;
         if count > 0 {
             let mut kept = Vec::with_capacity(self.body.len());
             let mut begun = 0;

@@ -12,8 +12,8 @@ use crate::finding::{Finding, News};
 use crate::pipeline::watch::Health;
 use crate::rules::Severity;
 use crate::sinks::event::{LiveStats, StatsEvent};
-use crate::sinks::outbox;
 use crate::sinks::metrics::{Interface, Queue, Reloads, Server, Shed, Snapshot, serve};
+use crate::sinks::outbox;
 use crate::time::Timestamp;
 
 /// The pages, and what they show.

@@ -222,9 +222,8 @@ fn of_code(code: u32, said: String) -> Trouble {
         // DATETIME, TYPE_MISMATCH, ARGUMENT_OUT_OF_BOUND, NUMBER, TOO_LARGE_ARRAY_SIZE,
         // CANNOT_READ_ARRAY_FROM_TEXT, TOO_LARGE_STRING_SIZE, INCORRECT_DATA, CANNOT_PARSE_BOOL,
         // and of IPv4 and IPv6.
-        6 | 25 | 26 | 27 | 38 | 41 | 53 | 69 | 70 | 72 | 117 | 128 | 130 | 131 | 467 | 675 | 676 => {
-            Trouble::Drop(said)
-        }
+        6 | 25 | 26 | 27 | 38 | 41 | 53 | 69 | 70 | 72 | 117 | 128 | 130 | 131 | 467 | 675
+        | 676 => Trouble::Drop(said),
         _ => Trouble::Retry(said),
     }
 }
@@ -259,7 +258,10 @@ mod tests {
     #[test]
     fn errors_are_sorted_by_their_code() {
         let cases: [(&str, &[u32]); 3] = [
-            ("retry", &[3, 32, 33, 159, 201, 202, 209, 210, 236, 241, 242, 252, 319, 425, 999, 4_321]),
+            (
+                "retry",
+                &[3, 32, 33, 159, 201, 202, 209, 210, 236, 241, 242, 252, 319, 425, 999, 4_321],
+            ),
             ("stop", &[10, 16, 47, 60, 81, 115, 164, 192, 193, 194, 195, 452, 497, 516]),
             ("drop", &[6, 26, 27, 41, 53, 70, 117, 130, 676]),
         ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shadowtap::sinks::outbox::{
     Deliver as _, Farewell, Full, Limits, Options, Outbox, Segment, Trouble,
@@ -13,7 +13,7 @@ use shadowtap::sinks::store::client::{Address, Compression};
 use shadowtap::sinks::store::deliver::Warehouse;
 
 use super::proxy::Proxy;
-use super::{finding_line, migrate};
+use super::{finding_line, migrate, now};
 use crate::engine::Engine;
 use crate::run::{Run, capture, run, run_in};
 
@@ -56,7 +56,7 @@ fn message(number: u64) -> String {
     )
 }
 
-fn deliver(warehouse: &mut Warehouse, segment: &Segment) -> Result<(), Trouble> {
+fn deliver(warehouse: &Warehouse, segment: &Segment) -> Result<(), Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Connections of a runtime that is gone are not used again.
     runtime.block_on(warehouse.clone().deliver(segment))
@@ -70,11 +70,10 @@ fn a_batch_that_comes_again_is_there_once_in_tables_and_views() {
     let messages: Vec<String> = (0..50_000).map(message).collect();
     let ways = [Compression::None, Compression::Lz4, Compression::Zstd];
     for (index, compression) in ways.into_iter().enumerate() {
-        let mut warehouse =
-            warehouse(&Address { compression, ..address(&engine.url()) }, &[]);
+        let warehouse = warehouse(&Address { compression, ..address(&engine.url()) }, &[]);
         let segment = segment("mcp_messages", &format!("token {index}"), &messages);
         for _ in 0..3 {
-            assert_eq!(deliver(&mut warehouse, &segment), Ok(()), "{compression:?}");
+            assert_eq!(deliver(&warehouse, &segment), Ok(()), "{compression:?}");
         }
         let rows = (index + 1) * 50_000;
         let counts = "SELECT count(), uniqExact(client_ip) FROM shadowtap.mcp_messages";
@@ -90,11 +89,11 @@ fn a_batch_that_comes_again_is_there_once_in_tables_and_views() {
 fn servers_of_other_defaults_store_a_batch_once_as_well() {
     let engine = Engine::with_settings(&["compatibility=25.8", "async_insert=1"]);
     migrate(&engine, "shadowtap");
-    let mut warehouse = warehouse(&address(&engine.url()), &[]);
+    let warehouse = warehouse(&address(&engine.url()), &[]);
     let messages: Vec<String> = (0..100).map(message).collect();
     let segment = segment("mcp_messages", "t", &messages);
     for _ in 0..3 {
-        assert_eq!(deliver(&mut warehouse, &segment), Ok(()));
+        assert_eq!(deliver(&warehouse, &segment), Ok(()));
     }
     assert_eq!(engine.query("SELECT messages FROM shadowtap.servers"), "100\n");
 }
@@ -109,30 +108,30 @@ fn what_the_server_says_decides_what_follows() {
         other => panic!("{other:?}, not a stop with {words}"),
     };
     let migrate_hint = "run `shadowtap store migrate --apply`";
-    stop(deliver(&mut warehouse(&here, &[]), &good), migrate_hint);
+    stop(deliver(&warehouse(&here, &[]), &good), migrate_hint);
     migrate(&engine, "shadowtap");
     let unknown = Address { user: Some("nobody".to_owned()), ..here.clone() };
-    stop(deliver(&mut warehouse(&unknown, &[]), &good), "516");
-    stop(deliver(&mut warehouse(&here, &[("no_such_setting", "1")]), &good), "115");
+    stop(deliver(&warehouse(&unknown, &[]), &good), "516");
+    stop(deliver(&warehouse(&here, &[("no_such_setting", "1")]), &good), "115");
     for bad in ["{\"ts\":\"yesterday\"}", "{\"client_ip\":\"nowhere\"}", "no JSON", "{\"ts\":"] {
         let bad = segment("mcp_messages", "b", &[message(1), bad.to_owned()]);
-        let result = deliver(&mut warehouse(&here, &[]), &bad);
+        let result = deliver(&warehouse(&here, &[]), &bad);
         assert!(matches!(result, Err(Trouble::Drop(_))), "{result:?}");
     }
     let other = segment("nowhere", "t", &[message(1)]);
-    assert!(matches!(deliver(&mut warehouse(&here, &[]), &other), Err(Trouble::Drop(_))));
+    assert!(matches!(deliver(&warehouse(&here, &[]), &other), Err(Trouble::Drop(_))));
     for (name, value) in [("max_memory_usage", "1"), ("max_execution_time", "0.000001")] {
         let many: Vec<String> = (0..50_000).map(message).collect();
         let many = segment("mcp_messages", "m", &many);
-        let result = deliver(&mut warehouse(&here, &[(name, value)]), &many);
+        let result = deliver(&warehouse(&here, &[(name, value)]), &many);
         assert!(matches!(result, Err(Trouble::Retry(_))), "{name}: {result:?}");
     }
     let kept = warehouse(&here, &[]);
     engine.query("ALTER TABLE shadowtap.mcp_messages DROP COLUMN capture_file");
-    stop(deliver(&mut kept.clone(), &good), "capture_file");
+    stop(deliver(&kept, &good), "capture_file");
     assert_eq!(engine.query("SELECT count() FROM shadowtap.mcp_messages"), "0\n");
     engine.kill();
-    let result = deliver(&mut warehouse(&here, &[]), &good);
+    let result = deliver(&warehouse(&here, &[]), &good);
     assert!(matches!(result, Err(Trouble::Retry(_))), "{result:?}");
 }
 
@@ -204,7 +203,7 @@ fn a_slow_store_that_comes_and_goes_makes_nobody_wait_and_gets_each_finding_once
         proxy.cut(round == 1);
         for number in round * 3_000..(round + 1) * 3_000 {
             let line = finding_line(number);
-            let begun = Instant::now();
+            let begun = now();
             outbox.offer(line.as_bytes());
             slowest = slowest.max(begun.elapsed());
         }
@@ -236,7 +235,8 @@ fn a_store_that_stays_away_costs_no_more_than_the_spool_may() {
     for number in 0..5_000 {
         outbox.offer(finding_line(number).as_bytes());
     }
-    let unsent = outbox.finish(Farewell { idle: Duration::from_secs(2), total: Duration::from_secs(4) });
+    let unsent =
+        outbox.finish(Farewell { idle: Duration::from_secs(2), total: Duration::from_secs(4) });
     assert_eq!(unsent.records + unsent.lost, 5_000);
     assert!(unsent.lost > 1_000, "{unsent}");
     assert!(told.said("records were lost: the spool has no room for them"));
@@ -263,7 +263,11 @@ fn a_replay_puts_into_the_store_what_it_prints() {
         replay.join().unwrap()
     });
     assert_eq!(away.code, 2, "{}", away.stderr);
-    assert!(away.stderr.contains("they stay in spool/clickhouse for the next run"), "{}", away.stderr);
+    assert!(
+        away.stderr.contains("they stay in spool/clickhouse for the next run"),
+        "{}",
+        away.stderr
+    );
     engine.restart();
     let here = replay(folder.path(), &engine.url());
     assert_eq!(here.code, 0, "{}", here.stderr);
@@ -285,15 +289,21 @@ fn files_loaded_twice_change_nothing_and_odd_lines_are_told() {
     let path = capture("office-morning.pcap");
     let replayed = run_in(folder.path(), &["replay", path.to_str().unwrap(), "--quiet"]);
     assert!(replayed.code < 2, "{}", replayed.stderr);
-    std::fs::write(folder.path().join("findings/odd.ndjson"), "\n{\"event_type\":\"x\"}\nno\n").unwrap();
+    std::fs::write(folder.path().join("findings/odd.ndjson"), "\n{\"event_type\":\"x\"}\nno\n")
+        .unwrap();
     let mut texts = Vec::new();
     for _ in 0..2 {
         let loaded = run_in(folder.path(), &["store", "load", "findings", "--url", &engine.url()]);
         assert_eq!(loaded.code, 0, "{}", loaded.stderr);
-        assert!(loaded.stderr.contains("findings/odd.ndjson:2: the event_type"), "{}", loaded.stderr);
+        assert!(
+            loaded.stderr.contains("findings/odd.ndjson:2: the event_type"),
+            "{}",
+            loaded.stderr
+        );
         assert!(loaded.stderr.contains("2 lines are none of ours"), "{}", loaded.stderr);
         let tables = ["findings", "mcp_messages", "tool_definitions", "sensor_stats"];
-        let counts = tables.map(|table| engine.query(&format!("SELECT count() FROM shadowtap.{table}")));
+        let counts =
+            tables.map(|table| engine.query(&format!("SELECT count() FROM shadowtap.{table}")));
         assert!(counts.iter().all(|count| count != "0\n"), "{counts:?}");
         texts.push((counts, engine.query("SELECT * FROM shadowtap.servers ORDER BY server_key")));
     }

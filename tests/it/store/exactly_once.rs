@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::proxy::{Proxy, Random};
-use super::{finding_line, migrate};
+use super::{finding_line, migrate, now};
 use crate::engine::Engine;
 
 const FILES: u64 = 10;
@@ -53,8 +53,8 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     let (mut engine_kills, mut loader_kills, mut runs) = (0, 0, 1);
     let mut loader = load(&files, &spool, &proxy.url());
     while engine_kills < ENGINE_KILLS || loader_kills < LOADER_KILLS {
-        let until = Instant::now() + Duration::from_millis(200 + random.below(2_800));
-        while Instant::now() < until {
+        let until = now() + Duration::from_millis(200 + random.below(2_800));
+        while now() < until {
             if loader.try_wait().unwrap().is_some() {
                 // It got through, or gave up: it begins again.
                 loader = load(&files, &spool, &proxy.url());
@@ -83,9 +83,10 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     assert!(cuts > 10, "{cuts}");
 
     let all = (FILES * FINDINGS_OF_A_FILE).to_string();
-    let counts = engine
-        .query("SELECT count(), uniqExact(finding_id), max(cityHash64(sensor) = cityHash64('s1')) \
-                FROM shadowtap.findings");
+    let counts = engine.query(
+        "SELECT count(), uniqExact(finding_id), max(cityHash64(sensor) = cityHash64('s1')) \
+                FROM shadowtap.findings",
+    );
     assert_eq!(counts, format!("{all}\t{all}\t1\n"), "SHADOWTAP_SEED={seed}");
     let views = engine.query(
         "SELECT sum(findings), min(findings), max(findings), count() FROM shadowtap.servers",

@@ -7,10 +7,12 @@
 //! - A disk that is full or broken makes records wait in memory, which is bounded too; what finds
 //!   no room there is counted and told. Writing is tried again at each [`Spool::tend`].
 
+mod bounds;
 mod files;
 mod format;
 mod recover;
 mod shelf;
+mod writing;
 
 #[cfg(test)]
 mod model;
@@ -21,122 +23,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+pub use bounds::{Counters, Limits, Tally};
 pub use files::{Directory, Files, Listed};
 use ring::digest::{SHA256, digest};
 
 use super::{Notice, Segment, Stream};
 use format::{Content, END, Head, Kind, Name, end_line};
 use shelf::Shelf;
-
-/// Bounds of a spool. At worst it takes `max_waiting_bytes` of memory while the disk is full, and
-/// 64 KiB for each stream otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes on disk; beyond, the oldest segments are dropped.
-    pub max_spool_bytes: u64,
-    /// Records of a segment.
-    pub max_segment_records: u64,
-    /// Bytes of a segment, which the last record may pass; an eighth of the spool at most.
-    pub max_segment_bytes: u64,
-    /// A segment is sealed at this age.
-    pub max_segment_age: Duration,
-    /// Bytes of records that wait in memory for a disk that takes nothing; more are lost.
-    pub max_waiting_bytes: usize,
-    /// Records are written at once when so many bytes of a stream wait.
-    pub max_unwritten_bytes: usize,
-    /// Damaged and refused segments that are kept, of each kind; the oldest go.
-    pub max_kept_aside: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_spool_bytes: 1 << 30,
-            max_segment_records: 50_000,
-            max_segment_bytes: 8 << 20,
-            max_segment_age: Duration::from_secs(1),
-            max_waiting_bytes: 16 << 20,
-            max_unwritten_bytes: 64 << 10,
-            max_kept_aside: 16,
-        }
-    }
-}
-
-impl Limits {
-    fn segment_bytes(&self) -> u64 {
-        self.max_segment_bytes.min(self.max_spool_bytes / 8).max(1)
-    }
-}
-
-/// Records of a stream since the start, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Given to the spool.
-    pub given: u64,
-    /// Sealed.
-    pub sealed: u64,
-    /// Taken by the other side, those of earlier runs included.
-    pub taken: u64,
-    /// Refused by the other side for good.
-    pub refused: u64,
-    /// Dropped because the spool was full, or in a damaged segment.
-    pub dropped: u64,
-    /// Lost because the disk took nothing and memory was full.
-    pub lost: u64,
-}
-
-/// What a spool holds and lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Sealed segments.
-    pub segments: u64,
-    /// Their records.
-    pub records: u64,
-    /// Records that are not sealed.
-    pub open_records: u64,
-    /// Age of the oldest sealed segment.
-    pub oldest: Option<Duration>,
-    /// Segments dropped because the spool was full.
-    pub dropped_segments: u64,
-    /// Segments found damaged.
-    pub corrupt_segments: u64,
-    /// Segments that the other side refused.
-    pub refused_segments: u64,
-    /// By stream.
-    pub streams: BTreeMap<String, Tally>,
-}
-
-/// A segment that records are appended to.
-#[derive(Debug)]
-struct Writing {
-    name: Name,
-    stream: Stream,
-    /// Whether the file exists.
-    is_made: bool,
-    /// Bytes of the file that count.
-    bytes: u64,
-    /// There may be others behind them.
-    is_torn: bool,
-    checksum: crc32fast::Hasher,
-    /// Bytes that are not in the file.
-    waiting: Vec<u8>,
-    records: u64,
-    born: Duration,
-}
-
-/// A segment that has all its records, and lacks its last line or its name.
-#[derive(Debug)]
-struct Sealing {
-    name: Name,
-    /// Bytes of the file that count.
-    bytes: u64,
-    is_torn: bool,
-    /// The last line, if it is not written.
-    end: Option<Vec<u8>>,
-    born: Duration,
-}
+use writing::{Sealing, Writing};
 
 /// The spool of one output.
 #[derive(Debug)]
@@ -418,7 +312,7 @@ impl<F: Files> Spool<F> {
 
     /// The oldest sealed segment. It stays until [`taken`](Self::taken) or
     /// [`refused`](Self::refused), and is handed out again by the next call.
-    pub fn next(&mut self) -> Option<Segment> {
+    pub fn oldest(&mut self) -> Option<Segment> {
         loop {
             let name = self.shelf.first()?;
             let flaw = match self.files.read(&name.text()) {
@@ -578,49 +472,5 @@ impl<F: Files> Spool<F> {
         if self.notices.len() < MAX_NOTICES {
             self.notices.push(notice);
         }
-    }
-}
-
-impl Writing {
-    fn write(&mut self, files: &mut impl Files) -> io::Result<()> {
-        let name = self.name.text();
-        if !self.is_made {
-            files.create(&name)?;
-            self.is_made = true;
-        }
-        if self.is_torn {
-            files.truncate(&name, self.bytes)?;
-            self.is_torn = false;
-        }
-        if let Err(error) = files.append(&name, &self.waiting) {
-            self.is_torn = true;
-            return Err(error);
-        }
-        self.checksum.update(&self.waiting);
-        self.bytes += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(())
-    }
-}
-
-impl Sealing {
-    fn finish(&mut self, files: &mut impl Files) -> io::Result<()> {
-        let open = Name { records: 0, ..self.name.turned(Kind::Open) }.text();
-        if let Some(end) = &self.end {
-            if self.is_torn {
-                files.truncate(&open, self.bytes)?;
-                self.is_torn = false;
-            }
-            if let Err(error) = files.append(&open, end) {
-                self.is_torn = true;
-                return Err(error);
-            }
-            self.bytes += end.len() as u64;
-            self.end = None;
-        }
-        files.sync(&open)?;
-        files.rename(&open, &self.name.turned(Kind::Segment).text())?;
-        // The segment is whole under either name: it may go out although this fails.
-        files.sync_directory().or(Ok(()))
     }
 }

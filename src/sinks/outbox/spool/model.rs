@@ -54,7 +54,7 @@ impl Disk {
         let mut z = self.random;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % below.max(1) as u64) as usize
+        usize::try_from((z ^ (z >> 31)) % below.max(1) as u64).unwrap()
     }
 
     /// An operation begins: `true` when it is the last, and may be half done.
@@ -171,7 +171,7 @@ impl Files for ModelFiles {
         if !is_last || disk.random(2) == 0 {
             let inode = &mut disk.inodes[id];
             inode.history.push(inode.bytes.clone());
-            inode.bytes.truncate(bytes as usize);
+            inode.bytes.truncate(usize::try_from(bytes).unwrap());
         }
         if is_last { Err(crashed()) } else { Ok(()) }
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(shared: &Shared, mut deliver: impl Deliver) {
     while !shared.has_given_up.load(Relaxed) && !course.is_hopeless {
         // In this order: what is sealed before the flag is seen by the next look.
         let is_all_sealed = shared.is_all_sealed.load(Relaxed);
-        let segment = lock(&shared.spool).next();
+        let segment = lock(&shared.spool).oldest();
         match segment {
             Some(segment) => attempt(shared, &mut deliver, &segment, &mut course).await,
             None if is_all_sealed => break,
@@ -62,11 +62,7 @@ async fn attempt(
     match result {
         Ok(()) => {
             lock(&shared.spool).taken(segment.number);
-            let mut shown = lock(&shared.shown);
-            shown.batches += 1;
-            shown.batch_time += begun.elapsed();
-            (shown.last_error, shown.is_stopped) = (None, false);
-            drop(shown);
+            shared.taken(begun.elapsed());
             course.recovered(shared);
             shared.show();
         }
@@ -78,16 +74,28 @@ async fn attempt(
         }
         Err(trouble) => {
             let is_stop = matches!(trouble, Trouble::Stop(_));
-            let mut shown = lock(&shared.shown);
-            shown.retries += 1;
-            (shown.last_error, shown.is_stopped) = (Some(trouble.to_string()), is_stop);
-            drop(shown);
+            shared.failed(trouble.to_string(), is_stop);
             course.failed(shared, &trouble);
             course.is_hopeless = is_stop && was_ending;
             if !course.is_hopeless {
                 pause(shared, course.failures, is_stop).await;
             }
         }
+    }
+}
+
+impl Shared {
+    fn taken(&self, time: Duration) {
+        let mut shown = lock(&self.shown);
+        shown.batches += 1;
+        shown.batch_time += time;
+        (shown.last_error, shown.is_stopped) = (None, false);
+    }
+
+    fn failed(&self, error: String, is_stop: bool) {
+        let mut shown = lock(&self.shown);
+        shown.retries += 1;
+        (shown.last_error, shown.is_stopped) = (Some(error), is_stop);
     }
 }
 

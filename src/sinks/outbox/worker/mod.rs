@@ -5,13 +5,14 @@
 //! order, and tries again as long as it takes. Neither the disk nor the network makes `offer` wait.
 
 mod delivery;
+mod intake;
+mod options;
 mod queue;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,177 +21,10 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::Notify;
 
-use super::spool::{self, Counters, Directory, Spool, Tally};
+use super::spool::{Directory, Spool};
 use super::{Deliver, Encode, Notice};
+pub use options::{Farewell, Full, Limits, Options, Stats, Told, Unsent};
 use queue::Queue;
-
-/// Bounds and times of an output. At worst it takes `max_queue_bytes` of memory, one segment three
-/// times (as read, as sent, compressed), and what the spool takes.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of lines that wait for the spool; more are lost, and counted.
-    pub max_queue_bytes: usize,
-    /// Of the spool.
-    pub spool: spool::Limits,
-    /// Longest pause after the first failed try; it doubles with each, and its length is random.
-    pub first_pause: Duration,
-    /// Longest pause between tries.
-    pub max_pause: Duration,
-    /// Pause between tries while somebody has to do something.
-    pub stopped_pause: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_queue_bytes: 32 << 20,
-            spool: spool::Limits::default(),
-            first_pause: Duration::from_millis(200),
-            max_pause: Duration::from_secs(60),
-            stopped_pause: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What happens to lines when there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// Lines are lost, and segments dropped: capture must not wait.
-    Lose,
-    /// [`Outbox::offer`] waits. A spool that stays full for a minute drops its oldest segments
-    /// all the same.
-    Wait,
-}
-
-/// Who is told what somebody should know; called from the threads of the output.
-pub type Told = Arc<dyn Fn(&Notice) + Send + Sync>;
-
-/// An output.
-#[derive(Clone)]
-pub struct Options {
-    /// Its name, for notices and metrics.
-    pub name: String,
-    /// Its spool. No other output or process may use it.
-    pub directory: PathBuf,
-    /// Version of the tables that its records are written for.
-    pub schema: u32,
-    /// When there is no room.
-    pub full: Full,
-    /// Bounds.
-    pub limits: Limits,
-    /// Who is told.
-    pub told: Told,
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, directory, schema, full, limits, told: _ } = self;
-        let mut shown = f.debug_struct("Options");
-        shown.field("name", name).field("directory", directory).field("schema", schema);
-        shown.field("full", full).field("limits", limits).finish_non_exhaustive()
-    }
-}
-
-/// What an output did so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Its name.
-    pub name: String,
-    /// Lines that wait for the spool.
-    pub queued_lines: u64,
-    /// Their bytes.
-    pub queued_bytes: u64,
-    /// Lines that found no room.
-    pub lost_lines: u64,
-    /// Lines that gave no records although they should have.
-    pub unreadable_lines: u64,
-    /// Segments taken by the other side.
-    pub batches: u64,
-    /// Time that it took for them.
-    pub batch_time: Duration,
-    /// Tries that failed.
-    pub retries: u64,
-    /// The spool.
-    pub spool: Counters,
-    /// Why the last try failed, as long as none succeeded since.
-    pub last_error: Option<String>,
-    /// Nothing will be taken until somebody does something.
-    pub is_stopped: bool,
-}
-
-impl Stats {
-    /// All records by what became of them.
-    #[must_use]
-    pub fn total(&self) -> Tally {
-        let mut total = Tally::default();
-        for tally in self.spool.streams.values() {
-            total.given += tally.given;
-            total.sealed += tally.sealed;
-            total.taken += tally.taken;
-            total.refused += tally.refused;
-            total.dropped += tally.dropped;
-            total.lost += tally.lost;
-        }
-        total
-    }
-}
-
-/// How long the end may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Farewell {
-    /// So long without anything being taken.
-    pub idle: Duration,
-    /// In all.
-    pub total: Duration,
-}
-
-/// What was not delivered when an output ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsent {
-    /// The output.
-    pub name: String,
-    /// Where it stays for the next run.
-    pub directory: PathBuf,
-    /// Records that stay.
-    pub records: u64,
-    /// Lines and records that are lost or were refused.
-    pub lost: u64,
-    /// Why.
-    pub last_error: Option<String>,
-}
-
-impl Unsent {
-    /// Whether everything was delivered.
-    #[must_use]
-    pub const fn is_nothing(&self) -> bool {
-        self.records == 0 && self.lost == 0
-    }
-}
-
-impl fmt::Display for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, directory, records, lost, last_error } = self;
-        write!(f, "{name}: ")?;
-        if *records > 0 {
-            let shown = directory.display();
-            write!(
-                f,
-                "{records} records were not delivered; they stay in {shown} for the next run"
-            )?;
-        }
-        if *lost > 0 {
-            let and = if *records > 0 { "; " } else { "" };
-            write!(f, "{and}{lost} records were lost or refused")?;
-        }
-        if self.is_nothing() {
-            write!(f, "everything was delivered")?;
-        }
-        match last_error {
-            Some(error) => write!(f, " ({error})"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// What the threads share.
 struct Shared {
@@ -278,7 +112,7 @@ impl Outbox {
         let delivering = Running(Arc::clone(&shared));
         let spawned = thread::Builder::new()
             .name("outbox-in".to_owned())
-            .spawn(move || encode_lines(&encoding.0, encode))
+            .spawn(move || intake::run(&encoding.0, encode))
             .and_then(|_| {
                 let thread = thread::Builder::new().name("outbox-out".to_owned());
                 thread.spawn(move || runtime.block_on(delivery::run(&delivering.0, deliver)))
@@ -403,95 +237,6 @@ impl Notice {
             Self::Note(text) => Self::Note(format!("{name}: {text}")),
             Self::Warning(text) => Self::Warning(format!("{name}: {text}")),
             Self::Error(text) => Self::Error(format!("{name}: {text}")),
-        }
-    }
-}
-
-/// The first thread looks at the time so often.
-const TICK: Duration = Duration::from_millis(100);
-/// Losses are told so often.
-const TELL_EVERY: Duration = Duration::from_secs(60);
-/// A full spool that nothing leaves is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Makes records of lines and appends them to the spool, until the end.
-fn encode_lines(shared: &Shared, mut encode: impl Encode) {
-    let begun = now();
-    let mut lines = Vec::new();
-    let mut lost_told = (0, Duration::ZERO);
-    let mut tended = Duration::ZERO;
-    loop {
-        let is_open = shared.queue.take(&mut lines, TICK);
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            if shared.options.full == Full::Wait {
-                wait_for_room(shared, begun);
-            }
-            append(shared, &mut encode, line);
-            // Segments grow old while many lines wait.
-            let elapsed = begun.elapsed();
-            if elapsed.saturating_sub(tended) >= TICK {
-                tended = elapsed;
-                lock(&shared.spool).tend(elapsed);
-                shared.show();
-            }
-        }
-        tended = begun.elapsed();
-        let mut spool = lock(&shared.spool);
-        spool.tend(tended);
-        if !is_open {
-            spool.seal_all();
-        }
-        drop(spool);
-        shared.queue.done();
-        shared.show();
-        let lost = shared.queue.counts().lost;
-        let is_due = lost_told.0 == 0 || tended.saturating_sub(lost_told.1) >= TELL_EVERY;
-        if lost > lost_told.0 && (is_due || !is_open) {
-            let more = lost - lost_told.0;
-            lost_told = (lost, tended);
-            shared.tell(&Notice::Error(format!("{more} events found no room and are lost")));
-        }
-        if !is_open {
-            break;
-        }
-    }
-    shared.is_all_sealed.store(true, Relaxed);
-    shared.sealed.notify_one();
-}
-
-fn append(shared: &Shared, encode: &mut impl Encode, line: &[u8]) {
-    let mut spool = lock(&shared.spool);
-    let mut flaw = Ok(());
-    let encoded = encode.encode(line, &mut |stream, record| {
-        flaw = std::mem::replace(&mut flaw, Ok(())).and(spool.append(stream, record));
-    });
-    drop(spool);
-    if let Err(error) = encoded.and(flaw) {
-        let mut shown = lock(&shared.shown);
-        shown.unreadable_lines += 1;
-        let is_first = shown.unreadable_lines == 1;
-        drop(shown);
-        if is_first {
-            shared.tell(&Notice::Warning(format!("an event was left out: {error}")));
-        }
-    }
-}
-
-/// Waits until the other side takes something out of a full spool.
-fn wait_for_room(shared: &Shared, begun: Instant) {
-    let mut waited = Duration::ZERO;
-    let mut batches = lock(&shared.shown).batches;
-    while lock(&shared.spool).is_full() && waited < PATIENCE {
-        if shared.has_given_up.load(Relaxed) {
-            return;
-        }
-        lock(&shared.spool).tend(begun.elapsed());
-        shared.show();
-        thread::sleep(TICK / 5);
-        waited += TICK / 5;
-        let taken = lock(&shared.shown).batches;
-        if taken > batches {
-            (waited, batches) = (Duration::ZERO, taken);
         }
     }
 }

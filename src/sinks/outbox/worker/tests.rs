@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use super::*;
-use crate::sinks::outbox::{Segment, Stream, Trouble};
+use crate::sinks::outbox::{Segment, Stream, Trouble, spool};
 
 /// Each line is a record; those with `x` belong elsewhere, those with `?` are none of ours.
 struct Plain;
