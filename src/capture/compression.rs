@@ -49,6 +49,21 @@ impl Compression {
     }
 }
 
+/// The plain bytes of an input that may be compressed.
+///
+/// # Errors
+/// Those of the first bytes.
+pub fn plain(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut head = Vec::with_capacity(4);
+    input.by_ref().take(4).read_to_end(&mut head)?;
+    let compression = head.first_chunk().copied().and_then(Compression::of);
+    let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(head).chain(input));
+    match compression {
+        Some(compression) => compression.undo(whole, &Limits::default()),
+        None => Ok(whole),
+    }
+}
+
 /// What [`BufRead::fill_buf`] gives, through interruptions.
 fn fill(input: &mut impl BufRead) -> io::Result<usize> {
     loop {

@@ -31,6 +31,7 @@ mod source;
 #[expect(clippy::cast_possible_truncation, reason = "numbers of hand-built files are small")]
 mod samples;
 
+pub use compression::plain;
 pub use damage::{Damage, DamageKind};
 pub use inputs::{Input, InputError, expand};
 pub use open_error::{OpenError, OpenProblem};

@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod ask;
+mod outputs;
 mod rules;
 mod store;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
+pub use outputs::{Load, Outputs};
 pub use rules::{Export, Import, New, Rules};
 pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
 
@@ -144,6 +146,9 @@ pub struct Replay {
     /// Write no NDJSON files.
     #[arg(long)]
     pub no_files: bool,
+    /// Outputs over a network.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// Folder that keeps what the lists of servers said, so that the next run sees what changed.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -234,6 +239,9 @@ pub struct Watch {
     /// Write no NDJSON files.
     #[arg(long)]
     pub no_files: bool,
+    /// Outputs over a network.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// Print NDJSON events on standard output, in place of a line for each finding and a report at
     /// the end.
     #[arg(long)]

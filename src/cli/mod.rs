@@ -8,6 +8,7 @@ mod findings;
 mod keylog;
 mod learn;
 mod load;
+mod outputs;
 mod progress;
 mod replace;
 mod replay;

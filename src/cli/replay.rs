@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::args::{self, FailOn};
 use super::keylog;
 use super::load::{self, Sources};
+use super::outputs::{Outputs, PATIENT, Run};
 use super::progress::Bar;
 use super::state::State;
 use super::{Exit, Failure, complain};
@@ -106,6 +107,9 @@ struct Output {
     bar: Bar,
     file: Option<RotatingFile>,
     stdout: Option<BufWriter<io::Stdout>>,
+    outputs: Outputs,
+    /// The line being written, with its newline; its room is kept.
+    written: Vec<u8>,
     /// The first write that failed; the run goes on, the failure is reported at its end.
     failed: Option<Failure>,
 }
@@ -125,19 +129,27 @@ impl Output {
             bar: Bar::new(args.quiet, total),
             file,
             stdout: args.json.then(|| BufWriter::with_capacity(1 << 16, io::stdout())),
+            outputs: Outputs::open(&args.outputs, Run::Replay)?,
+            written: Vec::new(),
             failed: None,
         })
     }
 
     fn write(&mut self, event: &Event<'_>) {
+        self.written.clear();
+        if let Err(error) = write_event(&mut self.written, event) {
+            self.failed.get_or_insert_with(|| Failure::new(error));
+            return;
+        }
+        self.outputs.line(&self.written);
         if let Some(file) = &mut self.file
-            && let Err(error) = file.write(event)
+            && let Err(error) = file.write_line(&self.written)
         {
             self.failed.get_or_insert_with(|| Failure::new(error));
             self.file = None;
         }
         if let Some(out) = &mut self.stdout
-            && let Err(error) = write_event(out, event)
+            && let Err(error) = out.write_all(&self.written)
         {
             self.lost_stdout(&error);
         }
@@ -172,6 +184,10 @@ impl Output {
             Some(file) => file.finish().map_err(Failure::new)?,
             None => Vec::new(),
         };
+        // What was not delivered stays for the next run, and is no success of this one.
+        for unsent in std::mem::take(&mut self.outputs).finish(PATIENT) {
+            self.failed.get_or_insert_with(|| Failure::new(unsent));
+        }
         match self.failed {
             Some(failure) => Err(failure),
             None => Ok(files.iter().map(|file| file.display().to_string()).collect()),
@@ -189,7 +205,7 @@ impl Observer for Output {
     }
 
     fn wants_messages(&self) -> bool {
-        self.file.is_some() || self.stdout.is_some()
+        self.file.is_some() || self.stdout.is_some() || !self.outputs.is_empty()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `shadowtap store`: the tables in ClickHouse.
 
+mod load;
 mod migrate;
 mod sql;
 mod status;
@@ -26,6 +27,7 @@ const MAX_PASSWORD_BYTES: usize = 4_096;
 
 pub(super) fn run(command: &Store) -> Result<Exit, Failure> {
     match command {
+        Store::Load(args) => load::run(args),
         Store::Migrate(args) => migrate::run(args),
         Store::Status(args) => status::run(args),
         Store::Sql(args) => sql::run(args),

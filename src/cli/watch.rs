@@ -270,7 +270,7 @@ impl LiveObserver for Watcher<'_> {
             Occasion::Second => {
                 self.service.status(stats);
                 if let Some(metrics) = &mut self.metrics {
-                    metrics.stats(stats, self.kept.as_ref());
+                    metrics.stats(stats, self.kept.as_ref(), self.output.stats());
                 }
             }
             Occasion::Interval | Occasion::Last => {

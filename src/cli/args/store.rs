@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::outputs::Load;
 use crate::sinks::store::client::Compression;
 use crate::sinks::store::schema::Cluster;
 
@@ -20,6 +21,15 @@ const SQL_HELP: &str = "\
 Pipe it into `clickhouse client --multiquery` where the program itself may not change tables: its
 records are written too, so that `store status` and later `store migrate` know what is there.";
 
+/// Said at the end of `store load --help`.
+const LOAD_HELP: &str = "\
+Findings that the store has are left out. Of other events the same file gives the same batches, and
+the store recognises those that it has seen, as long as it remembers them (the last 10,000 of each
+table): load a file again whenever in doubt. Files that are still written (.partial) are not taken
+out of folders.
+
+Exit codes: 0, or 2 when not everything is loaded; the same command goes on from there.";
+
 /// `shadowtap store`.
 #[derive(Debug, Subcommand)]
 pub enum Store {
@@ -28,6 +38,9 @@ pub enum Store {
     /// Show whether the store can be reached, what is in it, and how it differs from what this
     /// program expects.
     Status(Status),
+    /// Put NDJSON output of earlier runs into the store, each event once.
+    #[command(after_help = LOAD_HELP)]
+    Load(Load),
     /// Print all statements that make the tables and the users.
     #[command(after_help = SQL_HELP)]
     Sql(Sql),
@@ -178,7 +191,7 @@ pub struct Up {
 }
 
 /// Names that need no quotes anywhere.
-fn database(text: &str) -> Result<String, String> {
+pub(super) fn database(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if text.bytes().all(plain) && text.starts_with(|first: char| !first.is_ascii_digit()) {
         Ok(text.to_owned())

@@ -13,6 +13,7 @@ use crate::pipeline::watch::Health;
 use crate::rules::Severity;
 use crate::sinks::event::{LiveStats, StatsEvent};
 use crate::sinks::metrics::{Interface, Queue, Reloads, Server, Shed, Snapshot, serve};
+use crate::sinks::outbox;
 use crate::time::Timestamp;
 
 /// The pages, and what they show.
@@ -73,7 +74,12 @@ impl Metrics {
     }
 
     /// Takes over the statistics of a second.
-    pub(super) fn stats(&mut self, stats: &StatsEvent, kept: Option<&Kept>) {
+    pub(super) fn stats(
+        &mut self,
+        stats: &StatsEvent,
+        kept: Option<&Kept>,
+        outputs: Vec<outbox::Stats>,
+    ) {
         let Some(live) = &stats.live else { return };
         if live.failed_reloads != self.failed_reloads {
             (self.failed_reloads, self.last_failed) = (live.failed_reloads, true);
@@ -84,6 +90,8 @@ impl Metrics {
         (shown.now, shown.ready) = (self.now, true);
         shown.unhealthy.clone_from(&self.unhealthy);
         shown.warnings = kept.and_then(Kept::alarm).into_iter().collect();
+        shown.warnings.extend(outputs.iter().filter_map(alarm));
+        shown.outputs = outputs;
         shown.interfaces = interfaces(live);
         shown.shed = Shed {
             sixteenths: live.shed.sixteenths,
@@ -113,6 +121,12 @@ impl Metrics {
     pub(super) fn stop(self) {
         self.server.stop();
     }
+}
+
+/// What is wrong with an output.
+fn alarm(stats: &outbox::Stats) -> Option<String> {
+    let error = stats.last_error.as_ref()?;
+    Some(format!("{}: {error}", stats.name))
 }
 
 fn interfaces(live: &LiveStats) -> Vec<Interface> {

@@ -5,9 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::outputs::{Outputs, Run, SHORT};
 use crate::cli::{Failure, args, complain};
 use crate::finding::Finding;
 use crate::sinks::event::Event;
+use crate::sinks::outbox::Stats;
 use crate::sinks::{Existing, RotatingFile, printable, write_event};
 
 /// Name of the files.
@@ -35,6 +37,10 @@ pub(super) struct Output {
     rotated_at: Duration,
     retry_at: Duration,
     lost: u64,
+    /// Outputs over a network.
+    outputs: Outputs,
+    /// The line being written, with its newline; its room is kept.
+    written: Vec<u8>,
 }
 
 impl Output {
@@ -54,6 +60,8 @@ impl Output {
             rotated_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             lost: 0,
+            outputs: Outputs::open(&args.outputs, Run::Watch)?,
+            written: Vec::new(),
         };
         output.open_file().map_err(Failure::new)?;
         Ok(output)
@@ -74,7 +82,7 @@ impl Output {
     }
 
     pub(super) const fn wants_messages(&self) -> bool {
-        self.directory.is_some() || self.stdout.is_some()
+        self.directory.is_some() || self.stdout.is_some() || !self.outputs.is_empty()
     }
 
     /// Events that went nowhere.
@@ -84,12 +92,20 @@ impl Output {
 
     /// Standard output was all there was, and nobody reads it any more.
     pub(super) const fn has_no_reader(&self) -> bool {
-        self.stdout_closed && self.directory.is_none()
+        self.stdout_closed && self.directory.is_none() && self.outputs.is_empty()
     }
 
     pub(super) fn write(&mut self, event: &Event<'_>) {
+        self.written.clear();
+        if let Err(error) = write_event(&mut self.written, event) {
+            // Events are strings, numbers, lists and maps of them: they always become JSON.
+            complain(&format!("error: an event cannot be written: {error}"));
+            self.lost += 1;
+            return;
+        }
+        self.outputs.line(&self.written);
         if let Some(file) = &mut self.file {
-            if let Err(error) = file.write(event) {
+            if let Err(error) = file.write_line(&self.written) {
                 self.lost += 1;
                 self.give_up_file(&error);
             }
@@ -97,7 +113,7 @@ impl Output {
             self.lost += 1;
         }
         if let Some(out) = &mut self.stdout
-            && let Err(error) = write_event(out, event)
+            && let Err(error) = out.write_all(&self.written)
         {
             self.lose_stdout(&error);
         }
@@ -177,9 +193,18 @@ impl Output {
         if let Some(Err(error)) = self.stdout.as_mut().map(Write::flush) {
             self.lose_stdout(&error);
         }
-        match self.file.take() {
+        let finished = match self.file.take() {
             Some(file) => file.finish().map(drop).map_err(Failure::new),
             None => Ok(()),
+        };
+        for unsent in self.outputs.finish(SHORT) {
+            complain(&format!("warning: {unsent}"));
         }
+        finished
+    }
+
+    /// What each output over a network did so far.
+    pub(super) fn stats(&self) -> Vec<Stats> {
+        self.outputs.stats()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exposition::Exposition;
 use super::{Format, Interface, Snapshot};
+use crate::sinks::outbox;
 
 /// The page `/metrics`.
 #[must_use]
@@ -20,6 +21,7 @@ pub fn render(snapshot: &Snapshot, format: Format) -> String {
     protocols(&mut page, snapshot);
     coverage(&mut page, snapshot);
     findings(&mut page, snapshot);
+    outputs(&mut page, snapshot);
     packets(&mut page, snapshot);
     page.finish()
 }
@@ -313,6 +315,67 @@ fn findings(page: &mut Exposition, snapshot: &Snapshot) {
             let labels = [("sink", sink.sink), ("table", sink.table), ("result", result)];
             rows.number(&labels, count);
         }
+    }
+    for output in &snapshot.outputs {
+        for (table, tally) in &output.spool.streams {
+            let lost = tally.lost + tally.dropped;
+            let results = [("ok", tally.taken), ("refused", tally.refused), ("lost", lost)];
+            for (result, count) in results {
+                let labels = [("sink", output.name.as_str()), ("table", table), ("result", result)];
+                rows.number(&labels, count);
+            }
+        }
+    }
+}
+
+/// A number of each output: metric, help, and the number.
+type OfOutput = (&'static str, &'static str, fn(&outbox::Stats) -> u64);
+
+/// Outputs over a network.
+fn outputs(page: &mut Exposition, snapshot: &Snapshot) {
+    let counters: [OfOutput; 7] = [
+        ("sink_batches", "Batches that an output took.", |stats| stats.batches),
+        ("sink_retries", "Tries to deliver that failed.", |stats| stats.retries),
+        ("sink_lost_events", "Events that found no room before the spool.", |stats| {
+            stats.lost_lines
+        }),
+        ("sink_unreadable_events", "Events that gave no records.", |stats| stats.unreadable_lines),
+        ("spool_dropped_segments", "Segments dropped because the spool was full.", |stats| {
+            stats.spool.dropped_segments
+        }),
+        ("spool_corrupt_segments", "Segments found damaged.", |stats| stats.spool.corrupt_segments),
+        ("spool_refused_segments", "Segments that the output refused for good.", |stats| {
+            stats.spool.refused_segments
+        }),
+    ];
+    for (name, help, value) in counters {
+        let mut family = page.counter(name, help);
+        for output in &snapshot.outputs {
+            family.number(&[("sink", &output.name)], value(output));
+        }
+    }
+    let gauges: [OfOutput; 5] = [
+        ("sink_stopped", "Whether nothing is taken until somebody does something.", |stats| {
+            stats.is_stopped.into()
+        }),
+        ("sink_queued_bytes", "Events that wait for the spool.", |stats| stats.queued_bytes),
+        ("spool_bytes", "Size of the spool on disk.", |stats| stats.spool.bytes),
+        ("spool_segments", "Segments that wait to be delivered.", |stats| stats.spool.segments),
+        ("spool_rows", "Rows in them.", |stats| stats.spool.records),
+    ];
+    for (name, help, value) in gauges {
+        let mut family = page.gauge(name, help);
+        for output in &snapshot.outputs {
+            family.number(&[("sink", &output.name)], value(output));
+        }
+    }
+    let mut time = page.gauge("sink_batch_seconds", "Time that delivered batches took, in all.");
+    for output in &snapshot.outputs {
+        time.seconds(&[("sink", &output.name)], output.batch_time);
+    }
+    let mut oldest = page.gauge("spool_oldest_seconds", "Age of the oldest segment that waits.");
+    for output in &snapshot.outputs {
+        oldest.seconds(&[("sink", &output.name)], output.spool.oldest.unwrap_or_default());
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Snapshot {
     pub sinks: Vec<SinkRows>,
     /// Times the configuration was read again.
     pub reloads: Reloads,
+    /// Outputs over a network.
+    pub outputs: Vec<super::outbox::Stats>,
     /// The ring of packets on disk, if one is kept.
     pub packets: Option<super::packets::Counters>,
 }

@@ -5,8 +5,13 @@
 //! with a token that is the same on every try. A segment is removed when [`Deliver`] says that it
 //! was taken, or can never be.
 
+pub mod spool;
+mod worker;
+
 use std::fmt;
 use std::future::Future;
+
+pub use worker::{Farewell, Full, Limits, Options, Outbox, Stats, Told, Unsent};
 
 /// Records that belong together: a table, or the only stream of an output that knows none.
 pub type Stream = &'static str;
@@ -62,4 +67,25 @@ pub trait Encode: Send {
     /// # Errors
     /// Why the line is none of ours.
     fn encode(&mut self, line: &[u8], put: &mut dyn FnMut(Stream, &[u8])) -> Result<(), String>;
+}
+
+/// What somebody should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// For completeness.
+    Note(String),
+    /// It may pass by itself.
+    Warning(String),
+    /// Something was lost, or will be unless somebody does something.
+    Error(String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Note(text) => write!(f, "notice: {text}"),
+            Self::Warning(text) => write!(f, "warning: {text}"),
+            Self::Error(text) => write!(f, "error: {text}"),
+        }
+    }
 }

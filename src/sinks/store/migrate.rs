@@ -182,7 +182,10 @@ mod tests {
         let newer = record(99, "x");
         assert_eq!(pending(&[done(0), newer.clone()]), Err(Mismatch::Newer(newer)));
         let changed = record(1, "x");
-        assert_eq!(pending(std::slice::from_ref(&changed)), Err(Mismatch::Changed(changed.clone())));
+        assert_eq!(
+            pending(std::slice::from_ref(&changed)),
+            Err(Mismatch::Changed(changed.clone()))
+        );
         assert_eq!(pending(&[done(0), changed.clone()]), Err(Mismatch::Changed(changed)));
         assert_eq!(pending(&[done(1)]), Err(Mismatch::Missing(&MIGRATIONS[0])));
     }

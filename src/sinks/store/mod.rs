@@ -1,6 +1,7 @@
 //! ClickHouse: the tables, and how rows get there and back.
 
 pub mod client;
+pub mod deliver;
 pub mod files;
 pub mod migrate;
 pub mod queries;
