@@ -1,5 +1,6 @@
 //! The store, on a real ClickHouse.
 
+mod cluster;
 mod commands;
 mod schema;
 mod users;
