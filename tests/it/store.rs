@@ -1,6 +1,7 @@
 //! The store, on a real ClickHouse.
 
 mod ask;
+mod cluster;
 mod commands;
 mod dashboards;
 mod delivery;

@@ -93,6 +93,23 @@ pub async fn applied(client: &Client, database: &str) -> clickhouse::error::Resu
     client.query(&sql).fetch_all().await
 }
 
+/// Whether the tables that are there are those of a cluster; `None` if there are none.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn clustered(client: &Client, database: &str) -> clickhouse::error::Result<Option<bool>> {
+    let client = client.clone().with_database("system");
+    let names: Vec<String> = client
+        .query(
+            "SELECT name FROM system.tables WHERE database = ? AND name LIKE 'schema_migrations%'",
+        )
+        .bind(database)
+        .fetch_all()
+        .await?;
+    let is_local = names.iter().any(|name| name == "schema_migrations_local");
+    Ok((!names.is_empty()).then_some(is_local))
+}
+
 /// What is left to do, in order.
 ///
 /// # Errors

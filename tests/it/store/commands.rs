@@ -98,6 +98,10 @@ fn a_store_is_migrated_when_it_is_asked_for_and_looked_at() {
     }
     assert!(!status.stdout.contains("Differences"));
 
+    let cluster = at(&["store", "migrate", "--cluster"]);
+    assert_eq!(cluster.code, 2);
+    assert!(cluster.stderr.contains("leave --cluster out"), "{}", cluster.stderr);
+
     engine.query("INSERT INTO shadowtap.schema_migrations (version, name) VALUES (3, 'later')");
     for apply in ["--apply", "--dry-run"] {
         let newer = at(&["store", "migrate", apply]);
