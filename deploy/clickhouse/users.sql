@@ -3,7 +3,8 @@
 --
 --   shadowtap            writes; reads only what describes the tables
 --   shadowtap_reader     people and dashboards: reads, within limits
---   shadowtap_migrator   makes and changes the tables, and nothing else
+--   shadowtap_migrator   makes and changes the tables, and nothing else; it must stay: the views
+--                        that fill endpoints act as the user that made them
 
 CREATE ROLE IF NOT EXISTS shadowtap_sensor{on_cluster};
 
@@ -18,11 +19,22 @@ CREATE ROLE IF NOT EXISTS shadowtap_dashboard{on_cluster};
 
 GRANT{on_cluster} SELECT, SHOW TABLES, SHOW COLUMNS ON {database}.* TO shadowtap_dashboard;
 
+GRANT{on_cluster} SELECT ON system.parts TO shadowtap_dashboard;
+
 CREATE ROLE IF NOT EXISTS shadowtap_owner{on_cluster};
 
 GRANT{on_cluster} CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP TABLE, DROP VIEW, TRUNCATE,
     OPTIMIZE, SELECT, INSERT, SHOW TABLES, SHOW COLUMNS
     ON {database}.* TO shadowtap_owner;
+
+GRANT{on_cluster} SELECT ON system.parts TO shadowtap_owner;
+
+GRANT{on_cluster} TABLE ENGINE ON MergeTree, TABLE ENGINE ON ReplacingMergeTree,
+    TABLE ENGINE ON AggregatingMergeTree TO shadowtap_owner;
+
+{cluster_only}GRANT{on_cluster} TABLE ENGINE ON ReplicatedMergeTree,
+    TABLE ENGINE ON ReplicatedReplacingMergeTree, TABLE ENGINE ON ReplicatedAggregatingMergeTree,
+    TABLE ENGINE ON Distributed TO shadowtap_owner;
 
 {cluster_only}GRANT{on_cluster} CLUSTER, REMOTE ON *.* TO shadowtap_owner;
 

@@ -173,13 +173,13 @@ CREATE TABLE IF NOT EXISTS {database}.tool_definitions{local}{on_cluster}
 (
     first_seen SimpleAggregateFunction(min, DateTime64(6, 'UTC')) CODEC(Delta(8), ZSTD(1)),
     last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC')) CODEC(Delta(8), ZSTD(1)),
-    sensor SimpleAggregateFunction(anyLast, LowCardinality(String)),
+    sensor SimpleAggregateFunction(anyLast, String),
     server_key String CODEC(ZSTD(1)),
     server_host SimpleAggregateFunction(anyLast, String) CODEC(ZSTD(1)),
     kind LowCardinality(String),
     name String CODEC(ZSTD(1)),
     digest String CODEC(ZSTD(1)),
-    verdict SimpleAggregateFunction(anyLast, LowCardinality(String)),
+    verdict SimpleAggregateFunction(anyLast, String),
     software SimpleAggregateFunction(anyLast, Array(String)),
     INDEX by_digest digest TYPE bloom_filter(0.01) GRANULARITY 1
 )

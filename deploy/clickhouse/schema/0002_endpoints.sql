@@ -3,6 +3,8 @@
 -- A finding told again changes nothing here: whatever findings give is a minimum, a maximum or a
 -- set. Numbers of messages and flows are sums: a batch that comes again does not count twice, as
 -- long as deduplicate_blocks_in_dependent_materialized_views is on. Rows are kept for good.
+--
+-- The views act as the user that made them: a sensor needs no right to read.
 
 CREATE TABLE IF NOT EXISTS {database}.endpoints{local}{on_cluster}
 (
@@ -37,7 +39,8 @@ SETTINGS non_replicated_deduplication_window = 10000,
 ENGINE = {distributed:endpoints,cityHash64(server_key)};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.endpoints_of_findings{on_cluster}
-TO {database}.endpoints{local} AS
+TO {database}.endpoints{local}
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     f.server_key AS server_key,
     max(f.server_host) AS server_host,
@@ -56,7 +59,8 @@ WHERE f.server_key != ''
 GROUP BY server_key;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.endpoints_of_messages{on_cluster}
-TO {database}.endpoints{local} AS
+TO {database}.endpoints{local}
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     m.server_key AS server_key,
     max(m.server_host) AS server_host,
@@ -77,7 +81,8 @@ WHERE m.server_key != ''
 GROUP BY server_key;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.endpoints_of_flows{on_cluster}
-TO {database}.endpoints{local} AS
+TO {database}.endpoints{local}
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     f.server_key AS server_key,
     max(f.server_host) AS server_host,

@@ -11,7 +11,7 @@ pub(super) fn run(args: &Migrate) -> Result<Exit, Failure> {
     let (address, client) = connect(&args.address)?;
     let target = Target { database: address.database.clone(), cluster: args.cluster.cluster() };
     let waiting = Waiting::new()?;
-    let pending = waiting.on(pending(&client, &target.database)).map_err(|why| {
+    let pending = waiting.on(pending(&client, &target)).map_err(|why| {
         Failure::new(format!("{}, database {}: {why}", address.url, address.database))
     })?;
     if pending.is_empty() {
@@ -32,9 +32,22 @@ pub(super) fn run(args: &Migrate) -> Result<Exit, Failure> {
 /// What is left to do.
 async fn pending(
     client: &clickhouse::Client,
-    database: &str,
+    target: &Target,
 ) -> Result<&'static [Migration], String> {
-    let applied = migrate::applied(client, database).await.map_err(|error| reason(&error))?;
+    let failed = |error| reason(&error);
+    let clustered = migrate::clustered(client, &target.database).await.map_err(failed)?;
+    match (clustered, &target.cluster) {
+        (Some(true), None) => {
+            return Err("its tables are those of a cluster: add --cluster".to_owned());
+        }
+        (Some(false), Some(_)) => {
+            return Err("its tables are those of a single server: leave --cluster out, or name \
+                        another --database"
+                .to_owned());
+        }
+        _ => {}
+    }
+    let applied = migrate::applied(client, &target.database).await.map_err(failed)?;
     migrate::pending(&applied).map_err(|mismatch| mismatch.to_string())
 }
 
@@ -53,6 +66,6 @@ pub(super) async fn apply(
 
 /// Brings the tables of a store of our own up to date.
 pub(super) async fn bring_up(client: &clickhouse::Client, target: &Target) -> Result<(), Failure> {
-    let pending = pending(client, &target.database).await.map_err(Failure::new)?;
+    let pending = pending(client, target).await.map_err(Failure::new)?;
     apply(client, target, pending).await
 }

@@ -93,6 +93,23 @@ pub async fn applied(client: &Client, database: &str) -> clickhouse::error::Resu
     client.query(&sql).fetch_all().await
 }
 
+/// Whether the tables that are there are those of a cluster; `None` if there are none.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn clustered(client: &Client, database: &str) -> clickhouse::error::Result<Option<bool>> {
+    let client = client.clone().with_database("system");
+    let names: Vec<String> = client
+        .query(
+            "SELECT name FROM system.tables WHERE database = ? AND name LIKE 'schema_migrations%'",
+        )
+        .bind(database)
+        .fetch_all()
+        .await?;
+    let is_local = names.iter().any(|name| name == "schema_migrations_local");
+    Ok((!names.is_empty()).then_some(is_local))
+}
+
 /// What is left to do, in order.
 ///
 /// # Errors
@@ -182,7 +199,10 @@ mod tests {
         let newer = record(99, "x");
         assert_eq!(pending(&[done(0), newer.clone()]), Err(Mismatch::Newer(newer)));
         let changed = record(1, "x");
-        assert_eq!(pending(&[changed.clone()]), Err(Mismatch::Changed(changed.clone())));
+        assert_eq!(
+            pending(std::slice::from_ref(&changed)),
+            Err(Mismatch::Changed(changed.clone()))
+        );
         assert_eq!(pending(&[done(0), changed.clone()]), Err(Mismatch::Changed(changed)));
         assert_eq!(pending(&[done(1)]), Err(Mismatch::Missing(&MIGRATIONS[0])));
     }

@@ -13,8 +13,8 @@ use shadowtap::sinks::rows::RowEncoder;
 use shadowtap::sinks::store::client::{Address, Compression};
 use shadowtap::sinks::store::deliver::Warehouse;
 
+use super::lines::{finding_line, migrate, now};
 use super::proxy::Proxy;
-use super::{finding_line, migrate, now};
 use crate::engine::Engine;
 use crate::run::{Run, capture, run, run_in};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::lines::{finding_line, migrate, now};
 use super::proxy::{Proxy, Random};
-use super::{finding_line, migrate, now};
 use crate::engine::Engine;
 
 const FILES: u64 = 10;
