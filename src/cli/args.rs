@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+mod ask;
 mod outputs;
 mod rules;
 mod store;
@@ -7,6 +8,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
 pub use outputs::{Load, Outputs};
 pub use rules::{Export, Import, New, Rules};
@@ -67,6 +69,9 @@ pub enum Command {
     /// Make, look at and run the store: ClickHouse with findings and what they rest on.
     #[command(subcommand)]
     Store(Store),
+    /// Ask named questions of the store, or of NDJSON files.
+    #[command(after_help = ASK_HELP)]
+    Ask(Ask),
 }
 
 /// Where rules come from.
@@ -452,7 +457,7 @@ fn buffer_size(text: &str) -> Result<u32, String> {
 }
 
 /// A length of time: `60`, `60s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let unknown = || "a time of a second at least, as 60s, 5m or 1h".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).ok_or_else(unknown)?;

@@ -2,6 +2,7 @@
 
 mod approvals;
 pub mod args;
+mod ask;
 mod engine;
 mod findings;
 mod keylog;
@@ -71,6 +72,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Approvals(command) => approvals::run(command),
         Command::Findings(command) => findings::run(command),
         Command::Store(command) => store::run(&command),
+        Command::Ask(args) => ask::run(&args),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

@@ -19,7 +19,7 @@ use crate::sinks::store::client::{Address, client};
 /// Where the store is when nothing is said.
 const URL: &str = "http://127.0.0.1:8123";
 /// Variable that names another place.
-const URL_VARIABLE: &str = "SHADOWTAP_STORE_URL";
+pub(super) const URL_VARIABLE: &str = "SHADOWTAP_STORE_URL";
 /// Credential of a systemd unit that holds the password.
 const CREDENTIAL: &str = "clickhouse-password";
 /// Bytes of a password.

@@ -5,11 +5,13 @@
 mod findings;
 mod layout;
 mod servers;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use layout::{Page, bytes, counted, listed};
+pub use table::Table;
 
 use super::event::{Coverage, ServerEvent, StatsEvent};
 use super::printable;

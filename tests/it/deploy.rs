@@ -395,3 +395,83 @@ fn the_program_knows_the_flags() {
         assert!(known.contains(&*flag), "{flag}");
     }
 }
+
+const WHOLE: &str = "deploy/compose.yaml";
+
+#[test]
+fn the_whole_begins_with_the_tables_and_opens_nothing_to_the_network() {
+    let compose = yaml(WHOLE);
+    let services = compose["services"].as_object().unwrap();
+    let names: Vec<&str> = services.keys().map(|name| &**name).collect();
+    assert_eq!(names, ["clickhouse", "grafana", "migrate", "shadowtap"]);
+    for (name, service) in services {
+        assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
+        assert!(service.get("privileged").is_none(), "{name}");
+        let image = service["image"].as_str().unwrap();
+        let (_, tag) = image.split_once(':').unwrap();
+        assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{name}: {image} is not pinned");
+        for port in service["ports"].as_array().unwrap_or(&Vec::new()) {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        for secret in service["secrets"].as_array().unwrap_or(&Vec::new()) {
+            assert!(compose["secrets"].get(secret.as_str().unwrap()).is_some(), "{name}: {secret}");
+        }
+        for volume in service["volumes"].as_array().unwrap_or(&Vec::new()) {
+            let source = volume.as_str().unwrap().split(':').next().unwrap();
+            let here = root().join("deploy").join(source);
+            assert!(
+                source == "./etc" || here.exists() || compose["volumes"].get(source).is_some(),
+                "{name}: {source}"
+            );
+        }
+    }
+    assert_eq!(services["clickhouse"]["image"], "clickhouse/clickhouse-server:26.7");
+    assert_eq!(services["shadowtap"]["image"], format!("shadowtap:{VERSION}"));
+    assert_eq!(services["migrate"]["image"], services["shadowtap"]["image"]);
+    assert_eq!(services["migrate"]["depends_on"]["clickhouse"]["condition"], "service_healthy");
+    for name in ["shadowtap", "grafana"] {
+        let condition = &services[name]["depends_on"]["migrate"]["condition"];
+        assert_eq!(condition, "service_completed_successfully", "{name}");
+    }
+    for variable in compose["secrets"].as_object().unwrap().values() {
+        let line = format!("\n{}=", variable["environment"].as_str().unwrap());
+        assert!(text("deploy/compose.env.example").contains(&line), "{line}");
+    }
+}
+
+#[test]
+fn the_commands_of_the_whole_are_ones_that_the_program_has() {
+    let compose = yaml(WHOLE);
+    let migrate = strings(&compose["services"]["migrate"]["command"]);
+    let shown = crate::run::run(&["store", "migrate", "--help"]);
+    for option in migrate.iter().filter(|word| word.starts_with("--")) {
+        assert!(shown.stdout.contains(option), "{option}");
+    }
+    let watch = strings(&compose["services"]["shadowtap"]["command"]);
+    let shown = crate::run::run(&["watch", "--help"]);
+    for option in watch.iter().filter(|word| word.starts_with("--")) {
+        assert!(shown.stdout.contains(option), "{option}");
+    }
+}
+
+#[test]
+fn users_of_the_container_may_do_what_those_of_the_sql_file_may() {
+    let (sql, xml) = (text("deploy/clickhouse/users.sql"), text("deploy/clickhouse/users.xml"));
+    for user in ["shadowtap", "shadowtap_reader", "shadowtap_migrator"] {
+        assert!(sql.contains(&format!("CREATE USER IF NOT EXISTS {user}{{on_cluster}}")), "{user}");
+        assert!(xml.contains(&format!("<{user}>")), "{user}");
+        let variable = user.to_uppercase();
+        assert!(xml.contains(&format!("from_env=\"{variable}_PASSWORD\"")), "{user}");
+        assert!(text(WHOLE).contains(&format!("{variable}_PASSWORD: ${{{variable}_PASSWORD:?")));
+    }
+}
+
+#[test]
+fn what_the_program_embeds_is_in_the_image_s_build() {
+    let container = text("deploy/container/Containerfile");
+    let ignored = text("deploy/container/Containerfile.dockerignore");
+    for folder in ["rules", "src", "benches", "deploy/clickhouse"] {
+        assert!(container.contains(&format!("\nCOPY {folder} {folder}\n")), "{folder}");
+        assert!(ignored.lines().any(|line| line == format!("!{folder}")), "{folder}");
+    }
+}

@@ -2,7 +2,9 @@
 
 pub mod client;
 pub mod deliver;
+pub mod files;
 pub mod migrate;
+pub mod queries;
 pub mod reason;
 pub mod schema;
 pub mod status;

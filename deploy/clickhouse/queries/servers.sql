@@ -1,0 +1,23 @@
+-- name: servers
+-- title: All servers, the latest first
+-- about: The inventory: what speaks MCP or looks like it, who uses it, and the worst finding.
+-- param: since = 30d | only servers used since then
+-- param: limit = 200 | most rows
+SELECT
+    server_key AS server,
+    verdict,
+    evidence,
+    worst_severity,
+    findings,
+    clients,
+    messages,
+    tool_calls,
+    flows,
+    toDateTime(first_seen, 'UTC') AS first_seen,
+    toDateTime(last_seen, 'UTC') AS last_seen,
+    software,
+    sensors
+FROM servers
+WHERE last_seen >= {since:DateTime('UTC')}
+ORDER BY last_seen DESC, server
+LIMIT {limit:UInt32}
