@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::lines::{finding_line, migrate, now};
 use super::proxy::{Proxy, Random};
-use super::{finding_line, migrate, now};
 use crate::engine::Engine;
 
 const FILES: u64 = 10;
@@ -50,28 +50,30 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     let proxy = Proxy::start(engine.port(), seed);
     proxy.cut(true);
 
-    let (mut engine_kills, mut loader_kills, mut runs) = (0, 0, 1);
-    let mut loader = load(&files, &spool, &proxy.url());
-    while engine_kills < ENGINE_KILLS || loader_kills < LOADER_KILLS {
+    // A file after the other, so that what is killed has always something new to do.
+    let path = |index: u64| files.join(format!("day-{:02}.ndjson", index % FILES));
+    let (mut engine_kills, mut loader_kills, mut done) = (0, 0, 0);
+    let mut loader = load(&path(0), &spool, &proxy.url());
+    while done < FILES || engine_kills < ENGINE_KILLS || loader_kills < LOADER_KILLS {
         let until = now() + Duration::from_millis(200 + random.below(2_800));
         while now() < until {
-            if loader.try_wait().unwrap().is_some() {
-                // It got through, or gave up: it begins again.
-                loader = load(&files, &spool, &proxy.url());
-                runs += 1;
+            if let Some(status) = loader.try_wait().unwrap() {
+                // It got through, or gave up.
+                done += u64::from(status.success());
+                loader = load(&path(done), &spool, &proxy.url());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        if engine_kills < ENGINE_KILLS && (random.below(2) == 0 || loader_kills == LOADER_KILLS) {
+        if random.below(2) == 0 && engine_kills < ENGINE_KILLS {
             engine.kill();
             std::thread::sleep(Duration::from_millis(random.below(500)));
             engine.restart();
             engine_kills += 1;
-        } else {
+        } else if loader_kills < LOADER_KILLS {
             loader.kill().unwrap();
             loader.wait().unwrap();
-            loader = load(&files, &spool, &proxy.url());
-            (loader_kills, runs) = (loader_kills + 1, runs + 1);
+            loader = load(&path(done), &spool, &proxy.url());
+            loader_kills += 1;
         }
     }
     let cuts = proxy.cuts();
@@ -79,7 +81,7 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     loader.wait().unwrap();
     let last = load(&files, &spool, &proxy.url()).wait().unwrap();
     assert_eq!(last.code(), Some(0));
-    println!("{runs} runs, {cuts} connections cut");
+    println!("{engine_kills} and {loader_kills} kills, {cuts} connections cut");
     assert!(cuts > 10, "{cuts}");
 
     let all = (FILES * FINDINGS_OF_A_FILE).to_string();

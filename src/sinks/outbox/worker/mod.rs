@@ -147,14 +147,14 @@ impl Outbox {
         shared.hurry.notify_one();
         shared.sealed.notify_one();
         let begun = now();
-        let mut progress = (begun, self.stats().batches);
+        let mut progress = (begun, 0);
         let mut running = lock(&shared.running);
         while *running > 0 {
             let waited = shared.ended.wait_timeout(running, Duration::from_millis(50));
             running = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let (time, batches) = (now(), lock(&shared.shown).batches);
-            if batches > progress.1 {
-                progress = (time, batches);
+            let (time, done) = (now(), shared.progress());
+            if done > progress.1 {
+                progress = (time, done);
             }
             let is_late = time - begun > farewell.total + Duration::from_secs(1);
             if time - progress.0 > farewell.idle || time - begun > farewell.total {
@@ -215,6 +215,12 @@ fn open_spool(options: &Options) -> Result<Spool<Directory>, String> {
 impl Shared {
     fn tell(&self, notice: &Notice) {
         (self.options.told)(&notice.of(&self.options.name));
+    }
+
+    /// Grows with whatever gets on.
+    fn progress(&self) -> u64 {
+        let shown = lock(&self.shown);
+        shown.batches + shown.total().sealed
     }
 
     /// Takes notices and counters over from the spool, and tells of segments.
