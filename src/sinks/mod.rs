@@ -2,6 +2,7 @@
 //! sensor also metrics and the packets behind findings. An I/O edge.
 
 pub mod connector;
+pub mod encode;
 pub mod event;
 pub mod junit;
 pub mod metrics;
