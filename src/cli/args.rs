@@ -1,11 +1,13 @@
 //! The command line as typed.
 
+mod outputs_file;
 mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+pub use outputs_file::OutputsCommand;
 pub use rules::{Export, Import, New, Rules};
 
 use crate::finding::ruling::Ruling;
@@ -60,6 +62,9 @@ pub enum Command {
     /// List findings, say which were right, and see how often each rule is.
     #[command(subcommand)]
     Findings(Findings),
+    /// Check and explain a file of outputs: where events go beside files.
+    #[command(subcommand)]
+    Outputs(OutputsCommand),
 }
 
 /// Where rules come from.

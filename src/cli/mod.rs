@@ -6,6 +6,7 @@ mod findings;
 mod keylog;
 mod learn;
 mod load;
+mod outputs_file;
 mod progress;
 mod replace;
 mod replay;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),
         Command::Findings(command) => findings::run(command),
+        Command::Outputs(command) => outputs_file::run(command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

@@ -8,6 +8,7 @@ pub mod junit;
 pub mod metrics;
 pub mod ndjson;
 pub mod outbox;
+pub mod outputs;
 pub mod packets;
 pub mod pem;
 mod printable;

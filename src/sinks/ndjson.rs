@@ -242,13 +242,28 @@ impl RotatingFile {
     /// # Errors
     /// When a file cannot be written, finished or begun. The sink is not usable afterwards.
     pub fn write(&mut self, event: &Event<'_>) -> Result<(), FileError> {
+        self.write_with(|out| write_event(out, event))
+    }
+
+    /// Writes a line that ends with its newline, as [`write`](Self::write) does an event.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), FileError> {
+        self.write_with(|out| out.write_all(line))
+    }
+
+    fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut Counted<'_, BufWriter<File>>) -> io::Result<()>,
+    ) -> Result<(), FileError> {
         if self.current.as_ref().is_none_or(|current| current.bytes >= self.max_bytes) {
             self.finish_current()?;
             self.current = Some(self.open()?);
         }
         let Some(current) = self.current.as_mut() else { return Ok(()) };
         let mut counted = Counted { inner: &mut current.file, bytes: 0 };
-        let result = write_event(&mut counted, event);
+        let result = write(&mut counted);
         current.bytes = current.bytes.saturating_add(counted.bytes);
         result.map_err(|source| FileError {
             what: "write",
