@@ -129,7 +129,8 @@ mod tests {
             match bytes[index] {
                 b'\\' => index += 1,
                 b'=' => {
-                    let key = extension[..index].rfind(' ').map_or(0, |blank| blank + 1);
+                    let key =
+                        extension.get(..index).unwrap().rfind(' ').map_or(0, |blank| blank + 1);
                     starts.push((key, index));
                 }
                 _ => {}
@@ -139,13 +140,15 @@ mod tests {
         let ends = starts.iter().skip(1).map(|(key, _)| key.saturating_sub(1));
         let ends: Vec<usize> = ends.chain([extension.len()]).collect();
         let value = |(&(key, equals), &end): (&(usize, usize), &usize)| {
-            let value = extension[equals + 1..end]
+            let value = extension
+                .get(equals + 1..end)
+                .unwrap()
                 .replace("\\\\", "\u{1}")
                 .replace("\\=", "=")
                 .replace("\\n", "\n")
                 .replace("\\r", "\r")
                 .replace('\u{1}', "\\");
-            (extension[key..equals].to_owned(), value)
+            (extension.get(key..equals).unwrap().to_owned(), value)
         };
         starts.iter().zip(&ends).map(value).collect()
     }
@@ -179,7 +182,7 @@ mod tests {
             for (key, value) in keys.iter().zip(&values) {
                 field(key, value, &mut out);
             }
-            let got = parse(&out[..out.len() - 1]);
+            let got = parse(out.strip_suffix(' ').unwrap());
             let want: Vec<_> = keys
                 .iter()
                 .zip(&values)

@@ -30,6 +30,7 @@ pub enum Built {
 
 /// Delivers over a network.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each output, boxed by its holder")]
 pub enum Delivery {
     /// To a webhook.
     Webhook(Webhook),

@@ -94,7 +94,7 @@ fn a_webhook_gets_lines_that_are_signed() {
         let signature = request.header("x-shadowtap-signature").strip_prefix("sha256=").unwrap();
         let signature: Vec<u8> = (0..signature.len())
             .step_by(2)
-            .map(|at| u8::from_str_radix(&signature[at..at + 2], 16).unwrap())
+            .map(|at| u8::from_str_radix(signature.get(at..at + 2).unwrap(), 16).unwrap())
             .collect();
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"fake-key");
         hmac::verify(&key, &signed, &signature).unwrap();

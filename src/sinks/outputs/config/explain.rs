@@ -83,7 +83,7 @@ fn details(target: &Target) -> Vec<(&'static str, String)> {
         Target::Clickhouse(target) => {
             let user = target.user.as_deref().unwrap_or("default");
             let password = target.password.as_ref().map(secret);
-            let password = password.map_or_else(|| "none".to_owned(), |from| from);
+            let password = password.unwrap_or_else(|| "none".to_owned());
             all.push(("user", format!("{user}, password {password}")));
             all.extend(
                 target.settings.iter().map(|(key, value)| ("setting", format!("{key} = {value}"))),
