@@ -2,6 +2,7 @@
 
 mod ask;
 mod outputs;
+mod outputs_file;
 mod rules;
 mod store;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
 pub use outputs::{Load, Outputs};
+pub use outputs_file::OutputsCommand;
 pub use rules::{Export, Import, New, Rules};
 pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
 
@@ -73,6 +75,9 @@ pub enum Command {
     /// Ask named questions of the store, or of NDJSON files.
     #[command(after_help = ASK_HELP)]
     Ask(Ask),
+    /// Check and explain a file of outputs: where events go beside files.
+    #[command(subcommand)]
+    Outputs(OutputsCommand),
 }
 
 /// Where rules come from.

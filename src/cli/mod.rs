@@ -9,6 +9,7 @@ mod keylog;
 mod learn;
 mod load;
 mod outputs;
+mod outputs_file;
 mod progress;
 mod replace;
 mod replay;
@@ -73,6 +74,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Findings(command) => findings::run(command),
         Command::Store(command) => store::run(&command),
         Command::Ask(args) => ask::run(&args),
+        Command::Outputs(command) => outputs_file::run(command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

@@ -66,13 +66,14 @@ pub use field::{CATALOGUE, Field, On, Phase, Shape, Spec, Value};
 pub use format::format;
 pub use fresh::{Fresh, fresh};
 pub use list::List;
-pub use problem::{Level, Place, Problem, Report, Source};
+pub use problem::{Level, Located, Place, Problem, Report, Source};
 pub use schema::{correlation_schema, exceptions_schema, list_schema, schema, thresholds_schema};
 pub use set::{Choice, Compiled, Group, Match, Matched, RuleSet, Scratch, Teller};
 pub use subject::{
     Copied, Encrypted, HostFrom, LookUp, MessageFacts, OwnedMessage, OwnedSubject, Standing,
     Subject, Tool,
 };
+pub(crate) use syntax::read as read_yaml;
 pub use syntax::{
     Exchange as GivenExchange, Given, GivenAnswer, GivenContact, GivenDns, GivenHello, ListKind,
     Request as GivenRequest, Response as GivenResponse, Taxonomy, Test, Want, example,

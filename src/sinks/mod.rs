@@ -2,11 +2,13 @@
 //! sensor also metrics and the packets behind findings. An I/O edge.
 
 pub mod connector;
+pub mod encode;
 pub mod event;
 pub mod junit;
 pub mod metrics;
 pub mod ndjson;
 pub mod outbox;
+pub mod outputs;
 pub mod packets;
 pub mod pem;
 mod printable;

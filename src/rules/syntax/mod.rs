@@ -345,7 +345,7 @@ pub fn parse(source: &Source, limits: &Limits) -> Result<File, Box<Problem>> {
 
 /// One YAML document into a type, within budgets: aliases, merge keys and deep nesting have no
 /// use in rule files, so little of them is allowed.
-pub(super) fn read<'de, T: Deserialize<'de>>(source: &'de Source) -> Result<T, Box<Problem>> {
+pub(crate) fn read<'de, T: Deserialize<'de>>(source: &'de Source) -> Result<T, Box<Problem>> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
