@@ -49,7 +49,7 @@ SELECT
     arrayMap(p -> concat(p.file, ':', toString(p.number)), e.packets) AS packets,
     arrayMap(f -> f.community_id, e.flows) AS flows,
     if(length(line) <= 262144, line, concat('{"cut":{"bytes":', toString(length(line)),
-        '},"event":{"id":', toJSONString(e.event.id), '},"event_type":"finding"}')) AS document
+        '},"event":{"id":', replaceAll(toJSONString(e.event.id), '\\/', '/'), '},"event_type":"finding"}')) AS document
 FROM
 (
     SELECT line, JSONExtract(line, 'Tuple(
@@ -169,7 +169,8 @@ SELECT
     max(if(e.event.end = toDateTime64(0, 6, 'UTC'), e.`@timestamp`, e.event.end)) AS last_seen,
     {sensor} AS sensor,
     e.server.key AS server_key,
-    any(e.server.address) AS server_host,
+    any(if(e.server.address != '', e.server.address,
+        trim(BOTH '[]' FROM extract(e.server.key, '://(\\[[^\\]]*\\]|[^:/]*)')))) AS server_host,
     k AS kind,
     d.1 AS name,
     d.2 AS digest,

@@ -11,19 +11,19 @@ SELECT
     arraySort(groupUniqArray(8)(server_host)) AS hosts,
     sum(message) AS messages,
     toDateTime(min(ts), 'UTC') AS first_seen,
-    toDateTime(max(ts), 'UTC') AS last_seen
+    toDateTime(max(seen), 'UTC') AS last_seen
 FROM
 (
     SELECT toString(client_software) AS software, client_ip, server_key, server_host, ts,
-        toUInt64(1) AS message
+        ts AS seen, toUInt64(1) AS message
     FROM mcp_messages
     WHERE client_software != ''
     UNION ALL
     SELECT substring(arrayJoin(arrayFilter(s -> startsWith(s, 'client '), CAST(f.software, 'Array(String)'))), 8),
-        client_ip, server_key, server_host, last_seen, 0
+        client_ip, server_key, server_host, ts, last_seen, 0
     FROM findings AS f
 )
-WHERE ts >= {since:DateTime('UTC')}
+WHERE seen >= {since:DateTime('UTC')}
 GROUP BY software
 ORDER BY clients DESC, messages DESC, software
 LIMIT {limit:UInt32}

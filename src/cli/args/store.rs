@@ -156,6 +156,10 @@ pub struct Sql {
     /// Database of the tables.
     #[arg(long, value_name = "NAME", default_value = "shadowtap", value_parser = database)]
     pub database: String,
+    /// In place of it, print views that make NDJSON files into the same tables, for `clickhouse
+    /// local`: files as ClickHouse's file() names them.
+    #[arg(long, value_name = "GLOB", conflicts_with = "cluster")]
+    pub files: Option<String>,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

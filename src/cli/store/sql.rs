@@ -2,9 +2,17 @@
 
 use crate::cli::args::Sql;
 use crate::cli::{Exit, Failure, print};
+use crate::sinks::store::files::views;
 use crate::sinks::store::schema::{MIGRATIONS, Migration, Target, users};
 
+/// Lines of files do not name their sensor.
+const SENSOR: &str = "files";
+
 pub(super) fn run(args: &Sql) -> Result<Exit, Failure> {
+    if let Some(glob) = &args.files {
+        print(&views(&args.database, glob, SENSOR))?;
+        return Ok(Exit::Clean);
+    }
     let target = Target { database: args.database.clone(), cluster: args.cluster.cluster() };
     let mut text: String =
         MIGRATIONS.iter().map(|migration| self::migration(migration, &target)).collect();

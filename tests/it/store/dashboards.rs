@@ -116,7 +116,10 @@ fn panels() -> BTreeMap<(String, String), Vec<Value>> {
 #[test]
 fn every_panel_shows_what_the_fixture_holds() {
     let panels = panels();
-    assert_eq!(panels.len(), dashboards().values().map(|b| list(b, "/panels").len()).sum());
+    assert_eq!(
+        panels.len(),
+        dashboards().values().map(|b| list(b, "/panels").len()).sum::<usize>()
+    );
     for ((board, title), rows) in &panels {
         assert!(!rows.is_empty(), "{board}, {title}: no rows");
     }
