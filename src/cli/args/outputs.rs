@@ -30,10 +30,14 @@ pub struct Outputs {
     /// Setting of ClickHouse to send with each batch, as NAME=VALUE; may be given several times.
     #[arg(long, value_name = "SETTING", requires = "store", value_parser = setting)]
     pub store_setting: Vec<(String, String)>,
+    /// File of further outputs: webhooks, Splunk, syslog, files in other forms; `outputs explain`
+    /// says what is in it.
+    #[arg(long, value_name = "FILE")]
+    pub outputs: Option<PathBuf>,
     /// Folder for what outputs have not taken yet; it survives restarts and crashes.
     #[arg(long, value_name = "DIR", default_value = "spool")]
     pub spool: PathBuf,
-    /// Room for it, for each output, as 1GiB: the oldest goes first, and is counted.
+    /// Room for what waits for --store, as 1GiB: the oldest goes first, and is counted.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = kept_size)]
     pub spool_size: u64,
     /// Name of this sensor in outputs (default: that of the machine).

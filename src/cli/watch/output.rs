@@ -144,6 +144,7 @@ impl Output {
             return;
         }
         self.flushed_at = now;
+        self.outputs.tend(now);
         if let Some(Err(error)) = self.stdout.as_mut().map(Write::flush) {
             self.lose_stdout(&error);
         }

@@ -1,11 +1,12 @@
 //! Configuration into encoders and deliverers.
 
-use super::config::{ClickhouseTarget, Output, Target};
+use super::config::{ClickhouseTarget, Output, Secret, Target};
 use super::{Files, Splunk, Syslog, Webhook};
-use crate::sinks::connector::client_config;
 use crate::sinks::encode::{Envelope, EventEncoder, SplunkEnvelope, SyslogHeader};
 use crate::sinks::outbox::{Deliver, Segment, Trouble};
 use crate::sinks::rows::line::Source;
+use crate::sinks::store::client::Address;
+use crate::sinks::store::deliver::Warehouse;
 
 /// An output, ready to begin.
 #[derive(Debug)]
@@ -17,13 +18,6 @@ pub enum Built {
         /// Delivers them.
         deliver: Box<Delivery>,
     },
-    /// Into ClickHouse, by way of an outbox; the store's own client delivers.
-    Store {
-        /// Makes rows.
-        encoder: EventEncoder,
-        /// The server.
-        target: ClickhouseTarget,
-    },
     /// Into files.
     Files(Box<Files>),
 }
@@ -32,6 +26,8 @@ pub enum Built {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each output, boxed by its holder")]
 pub enum Delivery {
+    /// Into ClickHouse.
+    Store(Warehouse),
     /// To a webhook.
     Webhook(Webhook),
     /// To Splunk.
@@ -43,6 +39,7 @@ pub enum Delivery {
 impl Deliver for Delivery {
     async fn deliver(&mut self, segment: &Segment) -> Result<(), Trouble> {
         match self {
+            Self::Store(warehouse) => warehouse.deliver(segment).await,
             Self::Webhook(webhook) => webhook.deliver(segment).await,
             Self::Splunk(splunk) => splunk.deliver(segment).await,
             Self::Syslog(syslog) => syslog.deliver(segment).await,
@@ -69,9 +66,6 @@ pub fn build(output: &Output, source: &Source<'_>) -> Result<Built, String> {
         Target::Clickhouse(_) | Target::Webhook(_) | Target::File(_) => Envelope::None,
     };
     let encoder = EventEncoder::new(output.encoding, output.selection.clone(), envelope, source);
-    if let Target::Clickhouse(target) = &output.target {
-        return Ok(Built::Store { encoder, target: target.clone() });
-    }
     if let Target::File(target) = &output.target {
         let files = Files::create(&output.name, target, encoder);
         return match files {
@@ -90,22 +84,28 @@ pub fn build(output: &Output, source: &Source<'_>) -> Result<Built, String> {
 /// # Errors
 /// What cannot be used, with the name of the output.
 pub fn check_secrets(output: &Output) -> Result<(), String> {
-    let named = |error: String| format!("output {}: {error}", output.name);
-    if let Target::Clickhouse(target) = &output.target {
-        if let Some(secret) = &target.password {
-            secret.read().map_err(named)?;
-        }
-        return client_config(target.ca_file.as_deref()).map(drop).map_err(named);
-    }
     delivery(output).map(drop)
 }
 
 fn delivery(output: &Output) -> Result<Option<Delivery>, String> {
     let deliver = match &output.target {
-        Target::Clickhouse(_) | Target::File(_) => return Ok(None),
+        Target::File(_) => return Ok(None),
+        Target::Clickhouse(target) => warehouse(target).map(Delivery::Store),
         Target::Webhook(target) => Webhook::new(target).map(Delivery::Webhook),
         Target::SplunkHec(target) => Splunk::new(target).map(Delivery::Splunk),
         Target::Syslog(target) => Syslog::new(target).map(Delivery::Syslog),
     };
     deliver.map(Some).map_err(|error| format!("output {}: {error}", output.name))
+}
+
+fn warehouse(target: &ClickhouseTarget) -> Result<Warehouse, String> {
+    let address = Address {
+        url: target.url.clone(),
+        database: target.database.clone(),
+        user: target.user.clone(),
+        password: target.password.as_ref().map(Secret::read).transpose()?,
+        ca_file: target.ca_file.clone(),
+        compression: target.compression,
+    };
+    Warehouse::new(&address, &target.settings)
 }

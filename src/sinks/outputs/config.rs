@@ -17,6 +17,7 @@ pub use explain::explain;
 use super::template::Template;
 use crate::rules::{Problem, Report, Source};
 use crate::sinks::encode::{Encoding, Facility, Selection};
+pub use crate::sinks::store::client::Compression;
 
 /// The value of `schema:` in a file of outputs.
 pub const SCHEMA: &str = "shadowtap/outputs@1";
@@ -123,19 +124,6 @@ pub enum Secret {
     File(PathBuf),
     /// A credential that systemd hands to the service (`LoadCredential=`).
     Credential(String),
-}
-
-/// How batches are compressed on the way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// LZ4.
-    #[default]
-    Lz4,
-    /// Zstandard.
-    Zstd,
 }
 
 /// A ClickHouse server.

@@ -36,14 +36,15 @@ impl fmt::Debug for Address {
 }
 
 /// Compression of bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// None.
+    /// Not at all.
     None,
-    /// Cheap.
+    /// LZ4: cheap.
     #[default]
     Lz4,
-    /// Smaller.
+    /// Zstandard: smaller.
     Zstd,
 }
 
