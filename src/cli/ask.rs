@@ -32,7 +32,8 @@ pub(super) fn run(args: &Ask) -> Result<Exit, Failure> {
         return Ok(Exit::Clean);
     }
     let asked = asked(args)?;
-    let since = args.since.as_deref().or(matches!(asked, Asked::Files(_)).then_some("all"));
+    let all = || matches!(asked, Asked::Files(_)).then_some("all");
+    let since = args.since.as_deref().or_else(all);
     let settings = settings::resolved(&question, &args.set, since, approvals::now())?;
     let waiting = Waiting::new()?;
     let place = Place::open(args, &asked, &waiting)?;
@@ -52,8 +53,9 @@ fn list() -> String {
     for Question { name, title, parameters, .. } in &questions {
         let settings: Vec<String> = parameters
             .iter()
-            .map(|one| {
-                one.default.map_or(one.name.to_owned(), |value| format!("{}={value}", one.name))
+            .map(|one| match one.default {
+                Some(value) => format!("{}={value}", one.name),
+                None => one.name.to_owned(),
             })
             .collect();
         text.push_str(&format!("{name:width$}  {title} ({})\n", settings.join(", ")));
