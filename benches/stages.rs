@@ -103,7 +103,7 @@ impl Handler for Deaf {
 
     fn finish(&mut self, _: &FlowInfo, (): &mut (), _: Side, _: At, _: Finish) {}
 
-    fn closed(&mut self, _: &FlowInfo, (): (), _: At) {}
+    fn closed(&mut self, _: &FlowInfo, (): (), _: At, _: Finish) {}
 
     fn anomaly(&mut self, _: &FlowInfo, _: At, _: Anomaly) {}
 }

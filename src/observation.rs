@@ -4,12 +4,13 @@
 //! bare facts ("a bearer token was sent"), made where the bytes are.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::anomaly::Anomaly;
-use crate::exchange::{DnsMessage, End, Scheme, TlsAnswer, TlsHello, Version, Visibility};
+use crate::exchange::{DnsMessage, End, FlowEnd, Scheme, TlsAnswer, TlsHello, Version, Visibility};
 use crate::flow::At;
 use crate::net::{Direction, Endpoint, Scope};
 
@@ -480,6 +481,17 @@ pub enum Event {
         /// The message.
         message: DnsMessage,
     },
+    /// A flow is over of which something else was observed.
+    Flow {
+        /// Client: who sent requests, else the originator.
+        client: Endpoint,
+        /// Server.
+        server: Endpoint,
+        /// VLANs and tunnels around the flow.
+        scope: Scope,
+        /// What it was.
+        end: Box<FlowEnd>,
+    },
     /// An oddity of a flow that matters.
     Anomaly {
         /// Client or originator.
@@ -489,6 +501,26 @@ pub enum Event {
         /// What it was.
         anomaly: Anomaly,
     },
+}
+
+impl Event {
+    /// Whom the exchange is for that this is about; `None` where it is about none, or about one
+    /// that may be made up.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        match self {
+            Self::Message { ambiguous: true, .. }
+            | Self::Tls { .. }
+            | Self::Dns { .. }
+            | Self::Flow { .. }
+            | Self::Anomaly { .. } => None,
+            Self::Message { request, .. }
+            | Self::SseEndpoint { request, .. }
+            | Self::Document { request, .. }
+            | Self::Answered { request, .. }
+            | Self::Ended { request, .. } => Some(request.client.ip),
+        }
+    }
 }
 
 /// Something recognition saw, and where.

@@ -7,7 +7,7 @@ use ring::{aead, hkdf};
 use shadowtap::app::{Keyring, Layer};
 use shadowtap::capture::{LinkType, Packet};
 use shadowtap::decode::{Decoded, Decoder, Segment};
-use shadowtap::flow::{At, Chunk, FlowInfo, Handler as _};
+use shadowtap::flow::{At, Chunk, FlowInfo, Handler as _, Traffic};
 use shadowtap::mcp::{Tap, TapLimits};
 use shadowtap::net::{Endpoint, Scope, Side};
 use shadowtap::observation::Observation;
@@ -100,6 +100,7 @@ pub(crate) fn flow() -> FlowInfo {
         opened: at(0).time,
         midstream: false,
         shed_bytes: 0,
+        traffic: Traffic::NONE,
     }
 }
 

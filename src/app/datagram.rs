@@ -1,5 +1,7 @@
 //! UDP datagrams: DNS by its ports, QUIC by its header.
 
+mod open;
+
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
@@ -8,22 +10,29 @@ use super::{Counters, dns, quic};
 use crate::decode::Datagram;
 use crate::exchange::{Carrier, Context, ExchangeSink, Scheme, TlsEvent, Visibility};
 use crate::flow::At;
-use crate::net::Endpoint;
+use open::{Key, OpenFlows};
 
 const DNS_PORTS: [u16; 2] = [53, 5353];
 const QUIC_PORT: u16 = 443;
 
-/// What is kept of datagrams: handshakes of QUIC (see [`quic::Limits`]), and which flows of QUIC
-/// are counted already (see [`Counted`]).
+/// What is kept of datagrams: handshakes of QUIC (see [`quic::Limits`]), flows of QUIC (see
+/// [`open`]), and which of these are counted already (see [`Counted`]).
 #[derive(Debug)]
 pub(in crate::app) struct Datagrams {
     quic: quic::Flows,
+    open: OpenFlows,
     counted: Counted,
+    hasher: RandomState,
 }
 
 impl Default for Datagrams {
     fn default() -> Self {
-        Self { quic: quic::Flows::new(quic::Limits::default()), counted: Counted::default() }
+        Self {
+            quic: quic::Flows::new(quic::Limits::default()),
+            open: OpenFlows::default(),
+            counted: Counted::default(),
+            hasher: RandomState::new(),
+        }
     }
 }
 
@@ -43,35 +52,55 @@ impl Datagrams {
             read_dns(datagram, sink, counters);
         }
         let has_header = quic::has_known_version(datagram.payload);
-        if has_header {
-            self.read_quic(datagram, sink, counters);
-        }
+        let is_hello = has_header && self.read_quic(datagram, sink, counters);
         // Short headers have the fixed bit (RFC 9000 section 17.3.1), and DTLS neither.
         let may_be_quic = || datagram.payload.first().is_some_and(|first| first & 0xc0 != 0);
         if has_header || either(QUIC_PORT) && may_be_quic() {
             counters.quic.bytes += u64::from(header.payload_len);
-            counters.quic.flows += u64::from(self.counted.is_new(datagram));
+            let name = self.name(datagram);
+            counters.quic.flows += u64::from(self.counted.is_new(name.0));
+            if is_hello {
+                self.open.begin(name, datagram, sink);
+            }
+            self.open.count(name, datagram, sink);
         }
     }
 
+    /// Time passes: flows of QUIC that are silent for too long are over.
+    pub(in crate::app) fn advance<S: ExchangeSink>(&mut self, now: At, sink: &mut S) {
+        self.open.advance(now, sink);
+    }
+
+    /// The capture is over, and all flows with it.
+    pub(in crate::app) fn finish<S: ExchangeSink>(&mut self, sink: &mut S) {
+        self.open.finish(sink);
+    }
+
+    /// The five-tuple of a datagram, with its hash.
+    fn name(&self, datagram: &Datagram<'_>) -> (u64, Key) {
+        let header = &datagram.header;
+        let (low, high) = (header.src.min(header.dst), header.src.max(header.dst));
+        let key = (header.scope, low, high);
+        (self.hasher.hash_one(key), key)
+    }
+
+    /// Answers whether a ClientHello was told.
     fn read_quic<S: ExchangeSink>(
         &mut self,
         datagram: &Datagram<'_>,
         sink: &mut S,
         counters: &mut Counters,
-    ) {
+    ) -> bool {
         let header = &datagram.header;
         let ends = (header.src, header.dst);
-        if let Some(hello) = self.quic.datagram(ends, header.scope, header.time, datagram.payload) {
-            counters.quic_hellos += 1;
-            let context = Context {
-                scheme: Scheme::Tls,
-                visibility: Visibility::Tls,
-                ..context(datagram, true)
-            };
-            let hello = hello.summary(Carrier::Quic);
-            sink.tls(&context, &mut S::State::default(), TlsEvent::Hello(&hello));
-        }
+        let hello = self.quic.datagram(ends, header.scope, header.time, datagram.payload);
+        let Some(hello) = hello else { return false };
+        counters.quic_hellos += 1;
+        let context =
+            Context { scheme: Scheme::Tls, visibility: Visibility::Tls, ..context(datagram, true) };
+        let hello = hello.summary(Carrier::Quic);
+        sink.tls(&context, &mut S::State::default(), TlsEvent::Hello(&hello));
+        true
     }
 }
 
@@ -106,17 +135,12 @@ const fn context(datagram: &Datagram<'_>, from_client: bool) -> Context<'static>
 #[derive(Debug, Default)]
 struct Counted {
     seen: HashTable<u64>,
-    hasher: RandomState,
 }
 
 impl Counted {
     const MAX_FLOWS: usize = 1 << 15;
 
-    fn is_new(&mut self, datagram: &Datagram<'_>) -> bool {
-        let header = &datagram.header;
-        let (low, high): (Endpoint, Endpoint) =
-            (header.src.min(header.dst), header.src.max(header.dst));
-        let hash = self.hasher.hash_one((low, high, header.scope));
+    fn is_new(&mut self, hash: u64) -> bool {
         if self.seen.find(hash, |seen| *seen == hash).is_some() {
             return false;
         }

@@ -3,7 +3,7 @@
 use super::{Layer, Limits, State};
 use crate::anomaly::Anomaly;
 use crate::exchange::{BodyInterest, Context, ExchangeEvent, ExchangeSink};
-use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _};
+use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _, Traffic};
 use crate::net::{Endpoint, Scope, Side};
 use crate::time::Timestamp;
 
@@ -56,6 +56,7 @@ pub fn fuzz(data: &[u8]) {
         opened: Timestamp::EPOCH,
         midstream: first & 1 == 1,
         shed_bytes: 0,
+        traffic: Traffic::NONE,
     };
     let at = At { packet: 0, time: Timestamp::EPOCH };
     let mut layer = Layer::new(Limits::default(), std::sync::Arc::default(), Checker::default());
@@ -88,7 +89,7 @@ pub fn fuzz(data: &[u8]) {
             }
         }
     }
-    layer.closed(&flow, state, at);
+    layer.closed(&flow, state, at, Finish::EndOfCapture);
     assert!(layer.sink().open.is_empty(), "exchanges without an end");
 }
 

@@ -64,6 +64,16 @@ impl<S: ExchangeSink> Layer<S> {
         self.datagrams.read(datagram, &mut self.sink, &mut self.counters);
     }
 
+    /// Time passes for datagrams: flows of QUIC that are silent for too long are over.
+    pub fn advance_datagrams(&mut self, now: At) {
+        self.datagrams.advance(now, &mut self.sink);
+    }
+
+    /// The capture is over, and all flows of QUIC with it.
+    pub fn finish_datagrams(&mut self) {
+        self.datagrams.finish(&mut self.sink);
+    }
+
     pub(in crate::app) fn turn<'a>(
         &'a mut self,
         flow: &'a FlowInfo,
@@ -124,8 +134,8 @@ impl<S: ExchangeSink> Handler for Layer<S> {
         self.turn(flow, state, at).finish(side, why);
     }
 
-    fn closed(&mut self, flow: &FlowInfo, mut state: Self::State, at: At) {
-        self.turn(flow, &mut state, at).close();
+    fn closed(&mut self, flow: &FlowInfo, mut state: Self::State, at: At, why: Finish) {
+        self.turn(flow, &mut state, at).close(why);
     }
 
     fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly) {

@@ -7,6 +7,7 @@ use memchr::memchr;
 
 use super::http1::start_line;
 use super::lines::{Sign, sign};
+use crate::exchange::Application;
 
 /// What a flow carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -26,6 +27,20 @@ pub enum Protocol {
     Dns,
     /// None of these.
     Other,
+}
+
+impl Protocol {
+    /// As it is told of a flow.
+    pub(in crate::app) const fn application(self) -> Option<Application> {
+        Some(match self {
+            Self::Http1 => Application::Http1,
+            Self::Tls => Application::Tls,
+            Self::Http2 => Application::Http2,
+            Self::WebSocket => Application::WebSocket,
+            Self::Lines => Application::Lines,
+            Self::Dns | Self::Other => return None,
+        })
+    }
 }
 
 /// What the first bytes of a side tell.

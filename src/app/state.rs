@@ -37,6 +37,8 @@ pub struct State<T> {
     /// What the flow was given up as.
     pub(in crate::app) shed: Option<Protocol>,
     pub(in crate::app) talk: Option<Box<Talk>>,
+    /// What it was last tallied as, but for [`Protocol::Other`].
+    pub(in crate::app) talked: Option<Protocol>,
     /// Number of the next exchange.
     pub(in crate::app) next_exchange: u32,
     /// Authorities of the `CONNECT` tunnels entered, outermost first.

@@ -11,7 +11,7 @@ use crate::anomaly::Anomaly;
 use crate::exchange::{
     BodyInterest, Context, End, ExchangeEvent, ExchangeSink, Headers, MessagePiece, Version,
 };
-use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _, Interest};
+use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Handler as _, Interest, Traffic};
 use crate::net::{Direction, Endpoint, Scope, Side};
 use crate::time::Timestamp;
 
@@ -227,6 +227,7 @@ fn dialogues() -> Vec<Dialogue> {
 
 const FLOW: FlowInfo = FlowInfo {
     shed_bytes: 0,
+    traffic: Traffic::NONE,
     id: 7,
     originator: Endpoint::UNKNOWN,
     responder: Endpoint::UNKNOWN,
@@ -294,7 +295,7 @@ impl Run {
                 self.step(&Step::Finish(side, Finish::Fin));
             }
         }
-        self.layer.closed(&self.flow, self.state, AT);
+        self.layer.closed(&self.flow, self.state, AT, Finish::EndOfCapture);
         let sink = self.layer.sink();
         assert_eq!(sink.begun, sink.ended, "exchanges begun and ended");
         assert_eq!(sink.begun.len() as u64, self.layer.counters().exchanges);

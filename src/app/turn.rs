@@ -19,8 +19,8 @@ use super::state::{self, Lane, State};
 use super::talk::Talk;
 use super::tls::decrypt::Scratch as Records;
 use super::{Counters, Keyring, Limits};
-use crate::exchange::{Context, ExchangeSink, Scheme};
-use crate::flow::{At, Chunk, Finish, FlowInfo, Gap};
+use crate::exchange::{Context, ExchangeSink, FlowEnd, Scheme};
+use crate::flow::{At, Chunk, Finish, FlowInfo, Gap, Traffic};
 use crate::net::Side;
 
 /// A call in progress.
@@ -133,6 +133,9 @@ impl<S: ExchangeSink> Turn<'_, S> {
     }
 
     fn tally(&mut self, protocol: Protocol) {
+        if protocol != Protocol::Other {
+            self.state.talked = Some(protocol);
+        }
         let bytes = std::mem::take(&mut self.state.untallied);
         let tally = self.counters.of_mut(protocol);
         tally.flows += 1;
@@ -159,13 +162,35 @@ impl<S: ExchangeSink> Turn<'_, S> {
     }
 
     /// The flow leaves the table.
-    pub(in crate::app) fn close(&mut self) {
+    pub(in crate::app) fn close(&mut self, why: Finish) {
         self.conclude();
         if !self.state.tallied {
             self.tally(if self.is_opaque() { Protocol::Tls } else { Protocol::Other });
         }
         let protocol = self.state.shed.unwrap_or(Protocol::Other);
         self.counters.of_mut(protocol).bytes += self.flow.shed_bytes;
+        let (context, end) = (self.line_context(), self.flow_end(why));
+        self.sink.closed(&context, &mut self.state.user, &end);
+    }
+
+    /// The flow as a whole.
+    fn flow_end(&self, finish: Finish) -> FlowEnd {
+        let Traffic { packets, bytes, gaps, gap_bytes, last } = self.flow.traffic;
+        let swapped = self.state.client == Some(Side::Responder);
+        let directed = |[originator, responder]: [u64; 2]| {
+            if swapped { [responder, originator] } else { [originator, responder] }
+        };
+        FlowEnd {
+            application: self.state.talked.and_then(Protocol::application),
+            opened: self.flow.opened,
+            last,
+            packets: directed(packets),
+            bytes: directed(bytes),
+            gaps,
+            gap_bytes,
+            midstream: self.flow.midstream,
+            finish,
+        }
     }
 
     /// Both sides speak something else, or one does and the other says nothing.

@@ -18,7 +18,7 @@ use crate::mcp::inventory::Inventory;
 use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
 use crate::rules::tuning::WarningKind;
 use crate::rules::{RuleInfo, Severity};
-use crate::sinks::event::{Event, FindingEvent, MessageEvent, ServerEvent};
+use crate::sinks::event::{Event, FindingEvent, FlowEvent, MessageEvent, ServerEvent};
 use crate::sinks::report::{Report, Style};
 use crate::sinks::{Existing, RotatingFile, write_event, write_junit, write_sarif};
 use crate::time::Timestamp;
@@ -198,6 +198,10 @@ impl Output {
 impl Observer for Output {
     fn message(&mut self, event: &MessageEvent) {
         self.write(&Event::Message(event));
+    }
+
+    fn flow(&mut self, event: &FlowEvent) {
+        self.write(&Event::Flow(event));
     }
 
     fn progress(&mut self, progress: Progress, findings: usize) {

@@ -29,7 +29,7 @@ use crate::pipeline::watch::{
 };
 use crate::pipeline::{Config, Policy, SHARDS};
 use crate::sinks::event::{
-    Event, FindingEvent, InterfaceStats, MessageEvent, ServerEvent, StatsEvent,
+    Event, FindingEvent, FlowEvent, InterfaceStats, MessageEvent, ServerEvent, StatsEvent,
 };
 use crate::sinks::report::Report;
 use crate::time::Timestamp;
@@ -240,6 +240,10 @@ impl LiveObserver for Watcher<'_> {
 
     fn message(&mut self, event: &MessageEvent) {
         self.output.write(&Event::Message(event));
+    }
+
+    fn flow(&mut self, event: &FlowEvent) {
+        self.output.write(&Event::Flow(event));
     }
 
     fn server(&mut self, event: &ServerEvent) {

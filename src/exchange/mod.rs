@@ -6,9 +6,11 @@
 //! Bodies are free of transfer coding but still content-coded.
 
 mod dns;
+mod flow;
 mod tls;
 
 pub use dns::{DnsAddress, DnsMessage};
+pub use flow::{Application, FlowEnd};
 pub use tls::{Carrier, Ech, TlsAnswer, TlsEvent, TlsHello};
 
 use crate::anomaly::Anomaly;
@@ -297,6 +299,12 @@ pub trait ExchangeSink {
     /// A DNS message. Of UDP each comes with a state of its own.
     fn dns(&mut self, context: &Context<'_>, state: &mut Self::State, message: DnsMessage) {
         let _ = (context, state, message);
+    }
+
+    /// The flow is over: its last call. Flows without payload are not told; of QUIC those are whose
+    /// ClientHello was, and each call comes with a state of its own.
+    fn closed(&mut self, context: &Context<'_>, state: &mut Self::State, end: &FlowEnd) {
+        let _ = (context, state, end);
     }
 
     /// An oddity of the application layer.

@@ -127,7 +127,7 @@ impl<S> Connection<S> {
     ) {
         let mut delivery = Delivery {
             handler: &mut *env.handler,
-            info: &self.info,
+            info: &mut self.info,
             state: &mut self.state,
             interest: &mut self.interest,
             reported: &mut self.reported,
@@ -148,6 +148,13 @@ impl<S> Connection<S> {
                 env.handler.finish(&self.info, &mut self.state, side, at, Finish::Fin);
             }
         }
+    }
+
+    /// Counts a packet, whatever becomes of it.
+    #[inline]
+    pub(super) fn count(&mut self, side: Side, segment: &Segment<'_>) {
+        let header = &segment.header;
+        self.info.traffic.count(side, u64::from(header.payload_len), header.time);
     }
 
     /// Takes in a segment.
@@ -326,7 +333,7 @@ impl<S> Connection<S> {
                 env.handler.finish(&self.info, &mut self.state, side, at, why);
             }
         }
-        env.handler.closed(&self.info, self.state, at);
+        env.handler.closed(&self.info, self.state, at, why);
     }
 }
 

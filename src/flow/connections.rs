@@ -1,6 +1,7 @@
 //! The connections of a table: flows that carried payload.
 
 use super::connection::Connection;
+use super::entry::QUIET;
 use super::lru::{Link, Links, NONE};
 
 /// Connections by stable index. Boxed: one is taken out while its segment is processed.
@@ -38,7 +39,8 @@ impl<S> Connections<S> {
             self.put_back(index, connection);
             return index;
         }
-        let Ok(index) = u32::try_from(self.slots.len()) else { return NONE };
+        let index = u32::try_from(self.slots.len()).ok().filter(|&index| index < QUIET);
+        let Some(index) = index else { return NONE };
         self.slots.push(Some(connection));
         index
     }

@@ -9,7 +9,7 @@ use crate::net::Side;
 /// Passes one direction's events on to the handler.
 pub(super) struct Delivery<'a, H: Handler> {
     pub(super) handler: &'a mut H,
-    pub(super) info: &'a FlowInfo,
+    pub(super) info: &'a mut FlowInfo,
     pub(super) state: &'a mut H::State,
     pub(super) interest: &'a mut Interest,
     pub(super) reported: &'a mut u8,
@@ -36,6 +36,8 @@ impl<H: Handler> Sink for Delivery<'_, H> {
         if !truncated {
             self.counters.gaps += 1;
             self.counters.gap_bytes = self.counters.gap_bytes.saturating_add(len);
+            self.info.traffic.gaps += 1;
+            self.info.traffic.gap_bytes = self.info.traffic.gap_bytes.saturating_add(len);
         }
         let gap = Gap { side: self.side, offset, len, at: self.at };
         *self.interest = self.handler.gap(self.info, self.state, gap);

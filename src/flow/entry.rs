@@ -79,13 +79,20 @@ pub(super) struct Entry {
     pub(super) link: Link,
     /// Last activity: the lower half of the clock's milliseconds.
     pub(super) last: u32,
-    /// Where its connection is, if it had payload; the next free entry, if this one is free.
+    /// Where its connection is, if it had payload; before, [`QUIET`] and the packets that each end
+    /// sent; the next free entry, if this one is free.
     pub(super) connection: u32,
     pub(super) key: Key,
     class: u8,
     low: u8,
     high: u8,
 }
+
+/// Marks a place that is none: connections have smaller indexes. Below it are two counts of
+/// packets, of the low end and of the high end.
+pub(super) const QUIET: u32 = 1 << 31;
+const COUNT_BITS: u32 = 15;
+const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
 
 /// R25: with at most 11.5 bytes in the hash table, a half-open flow stays below 100 bytes.
 const _: () = assert!(size_of::<Entry>() <= 88);
@@ -99,12 +106,35 @@ impl Entry {
             next_high: Seq(0),
             link: Link::UNLINKED,
             last,
-            connection: NONE,
+            connection: QUIET,
             key,
             class: Class::HalfOpen as u8,
             low: 0,
             high: 0,
         }
+    }
+
+    const fn count_shift(end: End) -> u32 {
+        match end {
+            End::Low => 0,
+            End::High => COUNT_BITS,
+        }
+    }
+
+    /// Counts a packet of a flow that has no connection yet; not beyond [`MAX_COUNT`].
+    pub(super) const fn count_quiet(&mut self, end: End) {
+        let shift = Self::count_shift(end);
+        if self.connection & QUIET != 0 && self.connection >> shift & MAX_COUNT < MAX_COUNT {
+            self.connection += 1 << shift;
+        }
+    }
+
+    /// Packets that an end sent before the flow had a connection.
+    pub(super) const fn quiet_packets(&self, end: End) -> u64 {
+        if self.connection & QUIET == 0 {
+            return 0;
+        }
+        (self.connection >> Self::count_shift(end) & MAX_COUNT) as u64
     }
 
     const fn facts(&self, end: End) -> u8 {
@@ -282,9 +312,8 @@ impl Links for Entries {
 mod tests {
     use super::*;
 
-    #[test]
-    fn classes_survive_packing() {
-        let header = crate::decode::SegmentHeader {
+    fn header() -> crate::decode::SegmentHeader {
+        crate::decode::SegmentHeader {
             packet: 0,
             time: Timestamp::EPOCH,
             src: crate::net::Endpoint::UNKNOWN,
@@ -296,8 +325,12 @@ mod tests {
             window: 0,
             payload_len: 0,
             checksum: crate::decode::ChecksumSeed::default(),
-        };
-        let mut entry = Entry::new(Key::of(&header).0, 0, Timestamp::EPOCH, 0);
+        }
+    }
+
+    #[test]
+    fn classes_survive_packing() {
+        let mut entry = Entry::new(Key::of(&header()).0, 0, Timestamp::EPOCH, 0);
         for class in Class::ALL {
             entry.set_class(class);
             assert_eq!(entry.class(), class);
@@ -309,6 +342,24 @@ mod tests {
         entry.hint(End::Low, Seq(9));
         assert_eq!((entry.base(End::Low), entry.next(End::Low)), (Base::Exact, Seq(3)));
         assert_eq!(entry.base(End::High), Base::Unset);
+    }
+
+    #[test]
+    fn quiet_packets_are_counted_for_each_end_up_to_their_bound() {
+        let mut entry = Entry::new(Key::of(&header()).0, 0, Timestamp::EPOCH, 0);
+        for _ in 0..3 {
+            entry.count_quiet(End::Low);
+        }
+        entry.count_quiet(End::High);
+        assert_eq!([End::Low, End::High].map(|end| entry.quiet_packets(end)), [3, 1]);
+        for _ in 0..40_000 {
+            entry.count_quiet(End::Low);
+        }
+        assert_eq!([End::Low, End::High].map(|end| entry.quiet_packets(end)), [32_767, 1]);
+        assert!(entry.connection >= QUIET);
+        entry.connection = 7;
+        entry.count_quiet(End::Low);
+        assert_eq!((entry.connection, entry.quiet_packets(End::Low)), (7, 0));
     }
 
     // R25: a million half-open flows cost less than 100 bytes each: the entry, and in the hash

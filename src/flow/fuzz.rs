@@ -59,7 +59,7 @@ impl Handler for Checker {
         assert!(!std::mem::replace(finished, true), "finished twice");
     }
 
-    fn closed(&mut self, _: &FlowInfo, told: Told, _: At) {
+    fn closed(&mut self, _: &FlowInfo, told: Told, _: At, _: Finish) {
         assert!(told.finished == [true, true], "closed before both sides finished");
     }
 

@@ -82,6 +82,45 @@ pub struct FlowInfo {
     pub midstream: bool,
     /// Payload bytes captured since the layers above lost interest, repeated ones included.
     pub shed_bytes: u64,
+    /// What it carried so far.
+    pub traffic: Traffic,
+}
+
+/// What a flow carried so far: every packet that the table took for its own, wrong checksums and
+/// repeated bytes included. Packets after both FINs are not: the flow is over by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets that each side sent, by [`Side::index`]. Those before the first payload count up to
+    /// 32,767 of each side.
+    pub packets: [u64; 2],
+    /// Payload bytes on the wire that each side sent, by [`Side::index`].
+    pub bytes: [u64; 2],
+    /// Holes given up while somebody was interested; what the snapshot length cut off is none.
+    pub gaps: u64,
+    /// Bytes in them.
+    pub gap_bytes: u64,
+    /// The latest time of its packets.
+    pub last: Timestamp,
+}
+
+impl Traffic {
+    /// Nothing yet.
+    pub const NONE: Self =
+        Self { packets: [0; 2], bytes: [0; 2], gaps: 0, gap_bytes: 0, last: Timestamp::EPOCH };
+
+    /// Takes in a packet.
+    #[inline]
+    fn count(&mut self, side: Side, bytes: u64, time: Timestamp) {
+        let [originator, responder] = &mut self.packets;
+        let [from_originator, from_responder] = &mut self.bytes;
+        let (packets, sum) = match side {
+            Side::Originator => (originator, from_originator),
+            Side::Responder => (responder, from_responder),
+        };
+        *packets += 1;
+        *sum += bytes;
+        self.last = self.last.max(time);
+    }
 }
 
 /// The packet at which something became known.
@@ -172,8 +211,8 @@ pub trait Handler {
     /// A side has ended. Called at most once per side.
     fn finish(&mut self, flow: &FlowInfo, state: &mut Self::State, side: Side, at: At, why: Finish);
 
-    /// The flow leaves the table: the last call, after both sides finished.
-    fn closed(&mut self, flow: &FlowInfo, state: Self::State, at: At);
+    /// The flow leaves the table: the last call, after both sides finished; and why.
+    fn closed(&mut self, flow: &FlowInfo, state: Self::State, at: At, why: Finish);
 
     /// An oddity of the flow layer.
     fn anomaly(&mut self, flow: &FlowInfo, at: At, anomaly: Anomaly);

@@ -15,7 +15,7 @@ use super::lru::Lists;
 use super::pair::Pair;
 use super::seq::Seq;
 use super::stream::{Base, PICKUP_WINDOW, Stream};
-use super::{At, Finish, FlowInfo, Handler, Interest};
+use super::{At, Finish, FlowInfo, Handler, Interest, Traffic};
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::Side;
 use crate::time::Timestamp;
@@ -218,9 +218,12 @@ impl<S: Default> Table<S> {
         }
         let side = side_of(entry, end);
         if let Some(connection) = connection {
+            connection.count(side, segment);
             let at = at(segment);
             let (counters, limits, now) = (&mut self.counters, &self.limits, self.clock.now());
             connection.bad_checksum(side, at, &mut Env { handler, counters, limits, now });
+        } else {
+            entry.count_quiet(end);
         }
         false
     }
@@ -261,6 +264,8 @@ impl<S: Default> Table<S> {
             let missing = note_quiet(entry, end, segment);
             if segment.header.payload_len > 0 || !segment.payload.is_empty() || missing {
                 self.promote(index, end, segment, handler);
+            } else {
+                entry.count_quiet(end);
             }
         }
         self.deliver(index, end, segment, handler);
@@ -285,6 +290,10 @@ impl<S: Default> Table<S> {
             opened: entry.opened,
             midstream: !entry.any(Fact::Syn),
             shed_bytes: 0,
+            traffic: Traffic {
+                packets: [there, back].map(|end| entry.quiet_packets(end)),
+                ..Traffic::NONE
+            },
         };
         self.counters.midstream += u64::from(info.midstream);
         let stream = |end: End| {
@@ -326,6 +335,7 @@ impl<S: Default> Table<S> {
             self.make_room(segment, handler);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.count(side, segment);
         if connection.interest == Interest::None {
             connection.info.shed_bytes += segment.payload.len() as u64;
         }

@@ -19,8 +19,8 @@ use super::head;
 use super::oauth::Place;
 use crate::anomaly::{Anomaly, Layer};
 use crate::exchange::{
-    BodyInterest, Context, DnsMessage, End, ExchangeEvent, ExchangeSink, RequestHead, ResponseHead,
-    TlsEvent,
+    Application, BodyInterest, Context, DnsMessage, End, ExchangeEvent, ExchangeSink, FlowEnd,
+    RequestHead, ResponseHead, TlsEvent,
 };
 use crate::net::Direction;
 use crate::observation::{Channel, Event, Observation, ResponseInfo};
@@ -93,6 +93,8 @@ pub struct FlowState {
     exchanges: Vec<(u32, Box<Exchange>)>,
     ambiguous: Option<Box<Exchange>>,
     is_mcp: bool,
+    /// Something was observed of it.
+    matters: bool,
     /// Oddities from before the flow was known to carry MCP, each once.
     early: Vec<Anomaly>,
 }
@@ -335,6 +337,7 @@ impl ExchangeSink for Tap {
         number: u32,
         event: ExchangeEvent<'_>,
     ) -> BodyInterest {
+        let before = self.observations.len();
         let mut exchange = self.take(context, state, number);
         let interest = self.step(context, state, &mut exchange, event);
         if is_last(event) {
@@ -342,6 +345,7 @@ impl ExchangeSink for Tap {
         } else {
             state.exchanges.push((number, exchange));
         }
+        state.matters |= self.observations.len() > before;
         interest
     }
 
@@ -379,7 +383,8 @@ impl ExchangeSink for Tap {
         Some(if wanted { BodyInterest::Wanted } else { BodyInterest::Unwanted })
     }
 
-    fn tls(&mut self, context: &Context<'_>, _: &mut FlowState, event: TlsEvent<'_>) {
+    fn tls(&mut self, context: &Context<'_>, state: &mut FlowState, event: TlsEvent<'_>) {
+        state.matters = true;
         let (hello, answer) = match event {
             TlsEvent::Hello(hello) => (Some(Arc::new(hello.clone())), None),
             TlsEvent::Answer(answer) => (None, Some(Arc::new(answer.clone()))),
@@ -392,6 +397,14 @@ impl ExchangeSink for Tap {
     fn dns(&mut self, context: &Context<'_>, _: &mut FlowState, message: DnsMessage) {
         let Context { client, server, .. } = *context;
         self.observe(context, Event::Dns { client, server, message });
+    }
+
+    fn closed(&mut self, context: &Context<'_>, state: &mut FlowState, end: &FlowEnd) {
+        if state.matters || end.application == Some(Application::Quic) {
+            let Context { client, server, scope, .. } = *context;
+            let end = Box::new(*end);
+            self.observe(context, Event::Flow { client, server, scope, end });
+        }
     }
 
     fn anomaly(&mut self, context: &Context<'_>, state: &mut FlowState, anomaly: Anomaly) {

@@ -1,10 +1,13 @@
 //! Observations into the inventory, rule matches, verdicts and findings. One for the whole run, fed
 //! in packet order.
 
+mod told;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::contacts::{Contacts, with_subjects};
+use super::flows::{Ended, Flows};
 use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
 use super::lore::Lore;
@@ -22,6 +25,8 @@ use crate::rules::tuning::{Counts, TuningState};
 use crate::rules::{Lane, RuleSet, Scratch, Subject};
 use crate::time::Timestamp;
 use crate::verdict::Approvals;
+use told::wants_flows;
+pub(super) use told::{Listener, Tell, Told};
 
 /// What a run is judged by.
 #[derive(Debug)]
@@ -35,23 +40,13 @@ pub struct Policy {
     /// Rules of this lane and those beyond it make findings.
     pub lane: Lane,
 }
-/// Who is told of what was taken in.
-pub(super) struct Listener<'t> {
-    /// Messages are wanted, and copied for it.
-    pub(super) messages: bool,
-    /// Gets the server that something was about, and the message, if it was one.
-    pub(super) each: &'t mut dyn FnMut(Option<&Observation>, ServerId, &Server),
-}
-
-/// Perhaps somebody is told.
-pub(super) type Tell<'t> = Option<Listener<'t>>;
-
 /// What an analysis knows, whatever the policy.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) inventory: Inventory,
     pub(super) findings: Findings,
     hints: Hints,
+    pub(super) flows: Flows,
     legs: Legs,
     named: HashSet<ServerId>,
     lore: Lore,
@@ -66,6 +61,7 @@ impl Known {
             inventory: Inventory::new(inventory),
             findings: Findings::live(findings),
             hints: Hints::default(),
+            flows: Flows::default(),
             legs: Legs::default(),
             named: HashSet::new(),
             lore: Lore::default(),
@@ -96,6 +92,7 @@ pub struct Analysis<'p> {
     contacts: Contacts,
     resolved: Vec<Resolved>,
     hints: Hints,
+    flows: Flows,
     legs: Legs,
     admitted: Vec<Admitted>,
     /// Servers whose addresses were looked up in what DNS gave.
@@ -122,6 +119,7 @@ impl<'p> Analysis<'p> {
             contacts: Contacts::default(),
             resolved: Vec::new(),
             hints: Hints::default(),
+            flows: Flows::default(),
             legs: Legs::default(),
             admitted: Vec::new(),
             named: HashSet::new(),
@@ -178,13 +176,21 @@ impl<'p> Analysis<'p> {
         match observation.event {
             Event::Tls { .. } | Event::Dns { .. } => self.names(observation),
             Event::Anomaly { .. } => self.take_in(observation, tell),
+            Event::Flow { client, server, scope, end } => {
+                let flow = observation.flow;
+                self.flow_ended(Ended { flow, client, server, scope, end }, now, tell);
+            }
             _ => {
-                self.hints.is_read(observation.flow);
+                let hello = self.hints.is_read(observation.flow);
+                if wants_flows(tell) {
+                    self.flows.greeted(observation.flow, hello.as_ref());
+                }
                 self.legs.admit(observation, &mut self.admitted);
                 self.take_in_admitted(tell);
             }
         }
-        self.judge_hints(now, false);
+        self.judge_hints(now, false, tell);
+        self.decide_flows(now, false, tell);
     }
 
     /// Lets go what was held back: nothing more will come that bears on it.
@@ -196,7 +202,7 @@ impl<'p> Analysis<'p> {
     /// Goes on under another policy with what is known already.
     #[must_use]
     pub(super) fn resume(policy: &'p Policy, known: Known) -> Self {
-        let Known { inventory, findings, mut hints, legs, named, lore, mut tuning } = known;
+        let Known { inventory, findings, mut hints, flows, legs, named, lore, mut tuning } = known;
         tuning.keep_only(policy.rules.tuning());
         hints.forget_interests();
         Self {
@@ -207,6 +213,7 @@ impl<'p> Analysis<'p> {
             contacts: Contacts::default(),
             resolved: Vec::new(),
             hints,
+            flows,
             legs,
             admitted: Vec::new(),
             named,
@@ -219,17 +226,18 @@ impl<'p> Analysis<'p> {
     /// What is known, whatever the policy.
     #[must_use]
     pub(super) fn into_known(self) -> Known {
-        let Self { inventory, findings, hints, legs, named, lore, tuning, .. } = self;
-        Known { inventory, findings, hints, legs, named, lore, tuning }
+        let Self { inventory, findings, hints, flows, legs, named, lore, tuning, .. } = self;
+        Known { inventory, findings, hints, flows, legs, named, lore, tuning }
     }
 
     /// Time passes without observations: judges what was kept back for a while.
     pub(super) fn advance(&mut self, now: Timestamp, tell: &mut Tell<'_>) {
         self.legs.advance(now, &mut self.admitted);
         self.take_in_admitted(tell);
-        self.judge_hints(now, false);
+        self.judge_hints(now, false, tell);
         self.inventory.advance(now, &mut self.resolved);
         self.judge_resolved();
+        self.decide_flows(now, false, tell);
     }
 
     /// Findings so far, to be told and closed.
@@ -239,10 +247,16 @@ impl<'p> Analysis<'p> {
 
     /// The capture is over.
     pub fn finish(&mut self, at: At) {
-        self.settle(&mut None);
-        self.judge_hints(at.time, true);
+        self.finish_telling(at, &mut None);
+    }
+
+    /// The same; `tell` is told of what was held back, and of flows that were undecided.
+    pub(super) fn finish_telling(&mut self, at: At, tell: &mut Tell<'_>) {
+        self.settle(tell);
+        self.judge_hints(at.time, true, tell);
         self.inventory.finish(at, &mut self.resolved);
         self.judge_resolved();
+        self.decide_flows(at.time, true, tell);
         self.name_all();
     }
 
@@ -262,6 +276,7 @@ impl<'p> Analysis<'p> {
         let is_message = matches!(observation.event, Event::Message { .. });
         let wanted = tell.as_ref().is_some_and(|listener| listener.messages);
         let copy = (wanted && is_message).then(|| observation.clone());
+        let user = observation.event.client().filter(|_| wanted).map(|ip| (observation.flow, ip));
         let server = self.inventory.observe(observation, &mut self.resolved);
         if let Some(server) = server {
             self.name(server, now);
@@ -270,7 +285,10 @@ impl<'p> Analysis<'p> {
         if let (Some(listener), Some(id)) = (tell, server)
             && let Some(server) = self.inventory.server(id)
         {
-            (listener.each)(copy.as_ref(), id, server);
+            if let Some((flow, client)) = user {
+                self.flows.led(flow, client, id, server.is_mcp());
+            }
+            (listener.each)(Told::TakenIn(copy.as_ref(), id, server));
         }
     }
 
@@ -295,9 +313,9 @@ impl<'p> Analysis<'p> {
     }
 
     /// Judges handshakes that have waited long enough; all of them at the end.
-    fn judge_hints(&mut self, now: Timestamp, all: bool) {
-        while let Some(Judged { at, scope, tls, is_hint }) = self.hints.next(self.policy, now, all)
-        {
+    fn judge_hints(&mut self, now: Timestamp, all: bool, tell: &mut Tell<'_>) {
+        while let Some(judged) = self.hints.next(self.policy, now, all) {
+            let Judged { flow, at, scope, tls, is_hint, ended } = judged;
             let is_quic = tls.hello.as_ref().is_some_and(|h| h.carrier == Carrier::Quic);
             let ends = [tls.client, tls.server];
             let protocol = if is_quic { UDP } else { TCP };
@@ -306,7 +324,7 @@ impl<'p> Analysis<'p> {
             let place = place.through(proxy).within(scope);
             self.evaluate(&Subject::tls(&tls), &place);
             if is_hint && let Some(host) = tls.standing.host.as_deref() {
-                self.inventory.encrypted(&EncryptedUse {
+                let id = self.inventory.encrypted(&EncryptedUse {
                     host,
                     port: tls.port,
                     client: tls.client,
@@ -316,6 +334,13 @@ impl<'p> Analysis<'p> {
                     answer: tls.answer.as_deref(),
                     at,
                 });
+                if let Some(id) = id.filter(|_| wants_flows(tell)) {
+                    self.flows.led(flow, tls.client.ip, id, false);
+                    self.flows.greeted(flow, tls.hello.as_ref());
+                }
+            }
+            if let Some(ended) = ended {
+                self.decide_flow(*ended, tell);
             }
         }
     }
@@ -400,6 +425,7 @@ impl<'p> Analysis<'p> {
         self.resolved = resolved;
     }
 }
+
 /// The address that stands for the host of a server's key.
 fn literal(server: &Server) -> Option<IpAddr> {
     server.key.host.parse().ok()

@@ -4,16 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::analysis::Policy;
 use super::contacts::{judge, shown_key};
-use crate::finding::{PacketNames, mask};
+use super::flows::{Ended, Whole};
+use super::place::{TCP, UDP};
+use crate::exchange::{Application, TlsHello};
+use crate::finding::{FlowTuple, PacketNames, community_id, mask};
 use crate::flow::At;
 use crate::mcp::inventory::{Handshakes, Inventory, Server, ServerId, Transport};
 use crate::mcp::methods::{self, Revision};
-use crate::net::Endpoint;
-use crate::observation::{DefinitionKind, Event, MessageId, Observation, Software};
+use crate::net::{Direction, Endpoint};
+use crate::observation::{
+    DefinitionKind, Event, Message, MessageId, Observation, RequestInfo, Software,
+};
 use crate::rules::tls_version_name;
 use crate::sinks::event::{
-    ApprovalRef, Client, DefinitionRef, Definitions, Directions, McpMessage, MessageEvent,
-    Outcomes, Packet, Period, Responses, ServerEvent, ServerInfo, ServerKey, TlsInfo,
+    ApprovalRef, Client, DefinitionRef, Definitions, Directions, FlowEvent, FlowGaps, FlowNetwork,
+    FlowServer, FlowSide, FlowTls, McpMessage, MessageClient, MessageEvent, Outcomes, Packet,
+    Period, Responses, ServerEvent, ServerInfo, ServerKey, TlsInfo, TunnelRef,
 };
 use crate::verdict::Verdict;
 
@@ -21,6 +27,7 @@ use crate::verdict::Verdict;
 /// method is one of MCP's, or it answers (JSON-RPC answers carry no name of their own).
 #[must_use]
 pub(super) fn message(
+    policy: &Policy,
     observation: &Observation,
     server: &Server,
     names: &dyn PacketNames,
@@ -35,12 +42,15 @@ pub(super) fn message(
         return None;
     }
     let At { packet, time } = observation.at;
+    let (client, address) = (request.client.ip, request.server.ip);
     Some(MessageEvent {
         timestamp: time,
         packet: names.name(packet).as_ref().map(Packet::from),
         source: request.client.into(),
         destination: request.server.into(),
+        client: introduced(message, request, server),
         server: ServerKey { key: shown_key(&server.key) },
+        verdict: judge(policy, server, client, address, observation.at).verdict,
         mcp: McpMessage {
             direction: *direction,
             kind: message.kind,
@@ -64,6 +74,59 @@ pub(super) fn message(
             ambiguous: *ambiguous,
         },
     })
+}
+
+/// What the client of a message says that it is: in the message, else what it said first before.
+fn introduced(message: &Message, request: &RequestInfo, server: &Server) -> Option<MessageClient> {
+    let known = || server.clients.get(&request.client.ip)?.software.first();
+    let Software { name, version } = software(message.client.as_ref().or_else(known)?);
+    Some(MessageClient { software: format!("{name} {version}").trim_end().to_owned() })
+}
+
+/// The event of a flow.
+#[must_use]
+pub(super) fn flow(policy: &Policy, flow: Whole<'_>, names: &dyn PacketNames) -> FlowEvent {
+    let Whole { ended: Ended { flow: id, client, server, scope, end }, lead, server: of } = flow;
+    let is_udp = end.application == Some(Application::Quic);
+    let protocol = if is_udp { UDP } else { TCP };
+    let tuple = FlowTuple { client: *client, server: *server, protocol };
+    let side = |endpoint: &Endpoint, direction: Direction| {
+        let of = |counts: &[u64; 2]| counts.get(direction.index()).copied().unwrap_or(0);
+        let Endpoint { ip, port } = *endpoint;
+        FlowSide { ip, port, bytes: of(&end.bytes), packets: of(&end.packets) }
+    };
+    let user = lead.client.unwrap_or(client.ip);
+    let at = At { packet: *id, time: end.last };
+    FlowEvent {
+        timestamp: end.opened,
+        event: Period { start: end.opened, end: end.last },
+        network: FlowNetwork {
+            transport: if is_udp { "udp" } else { "tcp" },
+            community_id: community_id(&tuple),
+            application: end.application,
+        },
+        source: side(client, Direction::ToServer),
+        destination: side(server, Direction::ToClient),
+        server: FlowServer { key: shown_key(&of.key), address: of.key.host.clone() },
+        tls: lead.hello.as_deref().map(greeting),
+        verdict: judge(policy, of, user, server.ip, at).verdict,
+        evidence: of.evidence,
+        gaps: (end.gaps > 0).then_some(FlowGaps { count: end.gaps, bytes: end.gap_bytes }),
+        midstream: end.midstream,
+        finish: end.finish,
+        tunnels: names
+            .path(*scope)
+            .map(|path| path.0.iter().map(TunnelRef::from).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn greeting(hello: &TlsHello) -> FlowTls {
+    FlowTls {
+        sni: hello.sni.as_deref().map(shown),
+        alpn: hello.alpn.iter().map(|protocol| shown(protocol)).collect(),
+        ja4: hello.ja4.clone(),
+    }
 }
 
 /// The servers worth a line: those that speak MCP, and hints of others on origins that have none.
@@ -259,6 +322,7 @@ fn definitions(server: &Server) -> Definitions {
                 digests.iter().map(|listed| DefinitionRef {
                     name: shown(name),
                     digest: listed.digest.clone(),
+                    first: Some(listed.first.time),
                 })
             })
             .collect()

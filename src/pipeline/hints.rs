@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::analysis::Policy;
+use super::flows::Ended;
 use super::host_names::{self, HostNames};
 use super::interest::{Interest, Interests};
 use super::recent::Recent;
@@ -42,11 +43,15 @@ struct Waiting {
     tunnel: Option<String>,
     hello: Option<Arc<TlsHello>>,
     answer: Option<Arc<TlsAnswer>>,
+    /// The flow, if it is over already.
+    ended: Option<Box<Ended>>,
 }
 
 /// A handshake that was judged.
 #[derive(Debug)]
 pub(super) struct Judged {
+    /// The flow's id.
+    pub(super) flow: u64,
     /// The packet of the ClientHello.
     pub(super) at: At,
     /// VLANs and tunnels around the flow.
@@ -55,6 +60,8 @@ pub(super) struct Judged {
     pub(super) tls: Encrypted,
     /// Whether the host is worth a record in the inventory.
     pub(super) is_hint: bool,
+    /// The flow, if it is over already.
+    pub(super) ended: Option<Box<Ended>>,
 }
 
 /// One handshake as it was observed.
@@ -148,7 +155,7 @@ impl Hints {
                 }
             }
         }
-        let waiting = Waiting { at, client, server, scope, tunnel, hello, answer };
+        let waiting = Waiting { at, client, server, scope, tunnel, hello, answer, ended: None };
         self.waiting.insert(flow, waiting);
         self.turns.push_back((at.time, flow));
         relayed
@@ -180,12 +187,24 @@ impl Hints {
         (front.flow != flow && is_near).then(|| Relayed { key: front.key.clone(), server, at })
     }
 
-    /// The flow is read: what is read counts.
-    pub(super) fn is_read(&mut self, flow: u64) {
-        if !self.waiting.is_empty()
-            && let Some(read) = self.waiting.remove(&flow)
-        {
-            self.forget_random(&read, flow);
+    /// The flow is read: what is read counts. Answers with the ClientHello, if it waited.
+    pub(super) fn is_read(&mut self, flow: u64) -> Option<Arc<TlsHello>> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let read = self.waiting.remove(&flow)?;
+        self.forget_random(&read, flow);
+        read.hello
+    }
+
+    /// A flow is over. It is kept if its handshake waits, and else given back.
+    pub(super) fn keep(&mut self, ended: Ended) -> Option<Ended> {
+        match self.waiting.get_mut(&ended.flow) {
+            Some(waiting) => {
+                waiting.ended = Some(Box::new(ended));
+                None
+            }
+            None => Some(ended),
         }
     }
 
@@ -209,13 +228,13 @@ impl Hints {
             self.turns.pop_front();
             if let Some(waiting) = self.waiting.remove(&flow) {
                 self.forget_random(&waiting, flow);
-                return Some(self.judge(policy, waiting));
+                return Some(self.judge(policy, flow, waiting));
             }
         }
     }
 
-    fn judge(&mut self, policy: &Policy, waiting: Waiting) -> Judged {
-        let Waiting { at, client, server, scope, tunnel, hello, answer } = waiting;
+    fn judge(&mut self, policy: &Policy, flow: u64, waiting: Waiting) -> Judged {
+        let Waiting { at, client, server, scope, tunnel, hello, answer, ended } = waiting;
         let authority = tunnel.as_deref().map(split_authority);
         let port = authority.and_then(|(_, port)| port).unwrap_or(server.port);
         // The address is the proxy's when there is a tunnel.
@@ -259,7 +278,7 @@ impl Hints {
             dns_names,
             standing,
         };
-        Judged { at, scope, tls, is_hint: interest.is_any() }
+        Judged { flow, at, scope, tls, is_hint: interest.is_any(), ended }
     }
 
     fn interest(

@@ -9,6 +9,7 @@
 mod analysis;
 mod contacts;
 mod events;
+mod flows;
 mod hints;
 mod host_names;
 mod interest;
@@ -35,7 +36,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 pub use analysis::{Analysis, Policy};
-use analysis::{Listener, Tell};
+use analysis::{Listener, Tell, Told};
 pub(crate) use contacts::shown_key;
 pub use events::{server as server_event, shown_servers};
 pub use read::{Progress, Trouble};
@@ -47,13 +48,14 @@ pub use workers::WorkerPanicked;
 use crate::app::Keyring;
 use crate::capture::{self, Input};
 use crate::decode::{self, Decoder};
-use crate::finding::{self, Finding, Findings};
+use crate::finding::{self, Finding, Findings, PacketNames};
 use crate::mcp::inventory::{self, Inventory};
 use crate::memory::Memory;
-use crate::observation::Observation;
 use crate::secret::SecretHasher;
-use crate::sinks::event::{MessageEvent, StatsEvent};
-use read::{Names, Reader};
+use crate::sinks::event::{FlowEvent, MessageEvent, StatsEvent};
+#[cfg(test)]
+use read::Names;
+use read::Reader;
 use shard::Caused;
 use workers::Workers;
 
@@ -103,9 +105,14 @@ impl Default for Config {
 pub trait Observer {
     /// A message was seen. In packet order.
     fn message(&mut self, event: &MessageEvent);
+    /// A flow is over that led to a server which speaks MCP, or to a hint of one. In packet order,
+    /// but for those that have to wait until that is known.
+    fn flow(&mut self, event: &FlowEvent) {
+        let _ = event;
+    }
     /// How far the run is.
     fn progress(&mut self, progress: Progress, findings: usize);
-    /// Whether messages are wanted at all.
+    /// Whether messages and flows are wanted at all.
     fn wants_messages(&self) -> bool;
 }
 
@@ -193,7 +200,7 @@ fn replay_sampling(
     analysis.sample = sample.take();
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {
-            take_in(&mut analysis, names, caused, observer);
+            take_in(&mut analysis, policy, names, caused, observer);
             if progress.bytes > 0 {
                 observer.progress(progress, analysis.findings().len());
             }
@@ -202,9 +209,8 @@ fn replay_sampling(
     let mut caused = Vec::new();
     let last = reader.finish(&mut caused);
     let (counters, decoder, troubles, names, workers) = reader.into_parts();
-    take_in(&mut analysis, &names, &mut caused, observer);
-    telling(&names, observer, |tell| analysis.settle(tell));
-    analysis.finish(last);
+    take_in(&mut analysis, policy, &names, &mut caused, observer);
+    telling(policy, &names, observer, |tell| analysis.finish_telling(last, tell));
     *sample = analysis.sample.take();
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let remarks = analysis.remarks();
@@ -220,28 +226,36 @@ fn replay_sampling(
 
 fn take_in(
     analysis: &mut Analysis<'_>,
-    names: &Names,
+    policy: &Policy,
+    names: &dyn PacketNames,
     caused: &mut Vec<Caused>,
     observer: &mut impl Observer,
 ) {
-    telling(names, observer, |tell| {
+    telling(policy, names, observer, |tell| {
         for Caused { observation, .. } in caused.drain(..) {
             analysis.observe_telling(observation, tell);
         }
     });
 }
 
-/// Lets `work` tell of the messages that it takes in, if the observer wants to know.
-fn telling(names: &Names, observer: &mut impl Observer, work: impl FnOnce(&mut Tell<'_>)) {
+/// Lets `work` tell of messages and flows, if the observer wants to know.
+fn telling(
+    policy: &Policy,
+    names: &dyn PacketNames,
+    observer: &mut impl Observer,
+    work: impl FnOnce(&mut Tell<'_>),
+) {
     if !observer.wants_messages() {
         return work(&mut None);
     }
-    let mut each =
-        |message: Option<&Observation>, _: inventory::ServerId, server: &inventory::Server| {
-            let event = message.and_then(|message| events::message(message, server, names));
-            if let Some(event) = event {
+    let mut each = |told: Told<'_>| match told {
+        Told::TakenIn(message, _, server) => {
+            let message = message.and_then(|seen| events::message(policy, seen, server, names));
+            if let Some(event) = message {
                 observer.message(&event);
             }
-        };
+        }
+        Told::Flow(whole) => observer.flow(&events::flow(policy, whole, names)),
+    };
     work(&mut Some(Listener { messages: true, each: &mut each }));
 }

@@ -151,6 +151,22 @@ impl PacketNames for Names {
     }
 }
 
+/// Names while the run is under way: of paths, those that were met.
+struct NamesSoFar<'a> {
+    names: &'a Names,
+    decoder: &'a Decoder,
+}
+
+impl PacketNames for NamesSoFar<'_> {
+    fn name(&self, packet: u64) -> Option<PacketRef> {
+        self.names.name(packet)
+    }
+
+    fn path(&self, scope: Scope) -> Option<&TunnelPath> {
+        self.decoder.path(scope)
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -200,7 +216,7 @@ impl Reader {
     pub(super) fn read(
         &mut self,
         input: &Input,
-        seen: &mut impl FnMut(&Names, Progress, &mut Vec<Caused>),
+        seen: &mut impl FnMut(&dyn PacketNames, Progress, &mut Vec<Caused>),
     ) {
         let mut source = match Source::open(input, &self.limits) {
             Ok(source) => source,
@@ -240,7 +256,8 @@ impl Reader {
             let report = self.counters.packets.is_multiple_of(PROGRESS_PACKETS);
             if report || !out.is_empty() {
                 let bytes = if report { self.bytes_of_ended + source.bytes_read() } else { 0 };
-                seen(&self.names, Progress { bytes, packets: self.counters.packets }, &mut out);
+                let progress = Progress { bytes, packets: self.counters.packets };
+                seen(&self.names_so_far(), progress, &mut out);
             }
         }
         if self.keyring.expects_more() != expected {
@@ -252,7 +269,11 @@ impl Reader {
         }
         self.bytes_of_ended += input.size().unwrap_or_else(|| source.bytes_read());
         let progress = Progress { bytes: self.bytes_of_ended, packets: self.counters.packets };
-        seen(&self.names, progress, &mut out);
+        seen(&self.names_so_far(), progress, &mut out);
+    }
+
+    const fn names_so_far(&self) -> NamesSoFar<'_> {
+        NamesSoFar { names: &self.names, decoder: &self.decoder }
     }
 
     /// Ends the run: closes all flows. Answers with the last packet.

@@ -83,12 +83,14 @@ impl Shard {
     /// Time passes: what is due leaves, also in shards that see no packets.
     pub(super) fn advance(&mut self, at: At, out: &mut Vec<Caused>) {
         self.table.advance(at.time, &mut self.layers);
+        self.layers.advance_datagrams(at);
         self.drain((at.packet, self.number), out);
     }
 
     /// The capture is over: closes all flows. Counts as caused after every packet, shard by shard.
     pub(super) fn finish(&mut self, out: &mut Vec<Caused>) {
         self.table.finish(&mut self.layers);
+        self.layers.finish_datagrams();
         self.drain((u64::MAX, self.number), out);
     }
 

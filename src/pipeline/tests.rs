@@ -8,7 +8,7 @@ use crate::observation::Event;
 use crate::rules::catalog::Catalog;
 use crate::rules::{self, Lane, RuleSet, Source};
 use crate::time::Timestamp;
-use crate::verdict::Approvals;
+use crate::verdict::{Approvals, Verdict};
 
 /// A rule on servers that asks for one thing.
 pub(super) fn rule(id: &str, when: &str) -> Source {
@@ -116,11 +116,15 @@ fn outcome(folder: &TempDir, threads: usize, rules: &[Source]) -> String {
     let config = Config { threads, ..Config::default() };
     let inputs = ["1.pcap", "2.pcap"].map(|name| Input::file(folder.path().join(name)));
     let policy = policy(rules, "");
-    let outcome = replay(&config, &policy, inputs.into(), &mut ()).unwrap();
+    let mut watcher = Watcher::default();
+    let outcome = replay(&config, &policy, inputs.into(), &mut watcher).unwrap();
+    let messages = serde_json::to_string(&watcher.messages).unwrap();
+    let flows = serde_json::to_string(&watcher.flows).unwrap();
     let servers = outcome.inventory.servers();
     let servers: Vec<_> = servers.iter().map(|(_, server)| server_event(&policy, server)).collect();
     let stats = serde_json::to_string(&outcome.stats).unwrap();
-    format!("{}\n{:?}\n{stats}", serde_json::to_string(&servers).unwrap(), outcome.findings)
+    let servers = serde_json::to_string(&servers).unwrap();
+    format!("{servers}\n{:?}\n{stats}\n{messages}\n{flows}", outcome.findings)
 }
 
 #[test]
@@ -135,21 +139,26 @@ fn a_run_gives_the_same_with_any_number_of_threads() {
     let alone = outcome(&folder, 1, &rules);
     assert!(alone.contains("mcp.test:8000/mcp"), "{alone}");
     assert!(alone.contains("\"tools/list\":60"), "{alone}");
+    assert_eq!(alone.matches("\"finish\":\"fin\"").count(), 60, "{alone}");
     for threads in [2, 3, 7, 16] {
         assert_eq!(outcome(&folder, threads, &rules), alone, "{threads}");
     }
 }
 
-/// Keeps the messages that an observer gets.
+/// Keeps the messages and flows that an observer gets.
 #[derive(Default)]
 struct Watcher {
     messages: Vec<MessageEvent>,
+    flows: Vec<FlowEvent>,
     packets: u64,
 }
 
 impl Observer for Watcher {
     fn message(&mut self, event: &MessageEvent) {
         self.messages.push(event.clone());
+    }
+    fn flow(&mut self, event: &FlowEvent) {
+        self.flows.push(event.clone());
     }
     fn progress(&mut self, progress: Progress, _: usize) {
         self.packets = progress.packets;
@@ -186,6 +195,38 @@ fn an_observer_sees_messages_with_their_packets() {
     assert_eq!(seen, [(Some(4), at(4)), (Some(5), at(5))]);
     assert!(matches!(outcome.troubles.as_slice(), [Trouble::Unopened(_)]));
     assert!(outcome.findings.is_empty());
+    // The request is the first that is seen of the server: nothing is proved yet.
+    let verdicts: Vec<_> = watcher.messages.iter().map(|event| event.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Undetermined, Verdict::Unapproved]);
+    let [flow] = watcher.flows.as_slice() else { panic!("{:?}", watcher.flows) };
+    let size = |text: &str| u64::try_from(text.len()).unwrap();
+    assert_eq!((flow.source.packets, flow.source.bytes), (4, size(&request)));
+    assert_eq!((flow.destination.packets, flow.destination.bytes), (3, size(&response)));
+    assert_eq!((flow.event.start, flow.event.end), (at(1), at(7)));
+    assert_eq!(flow.server.key, "http://mcp.test:8000/mcp");
+}
+
+#[test]
+fn a_message_names_the_software_of_its_client_once_that_is_known() {
+    let policy = policy(&[], "");
+    let mut analysis =
+        Analysis::new(&policy, inventory::Limits::default(), finding::Limits::default());
+    let told = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{"name":"agent","version":"0.9"}}}"#;
+    let dialogue = exchange('a', LIST) + &exchange('b', told) + &exchange('c', LIST);
+    let mut software = Vec::new();
+    let mut each = |told: Told<'_>| {
+        if let Told::TakenIn(Some(seen), _, server) = told
+            && let Some(event) = events::message(&policy, seen, server, &Names::default())
+        {
+            software.push(event.client.map(|client| client.software));
+        }
+    };
+    for seen in Stage::default().play(&dialogue) {
+        let mut tell = Some(Listener { messages: true, each: &mut each });
+        analysis.observe_telling(seen, &mut tell);
+    }
+    let agent = || Some("agent 0.9".to_owned());
+    assert_eq!(software, [None, None, agent(), agent(), agent(), agent()]);
 }
 
 #[test]
@@ -205,5 +246,5 @@ fn contacts_are_judged_by_what_is_known_of_them() {
     let contact = contacts.contact(&policy, analysis.inventory(), id, &request, at).unwrap();
     assert_eq!(contact.key, "http://10.0.0.2:80/mcp");
     assert!(contact.unauthenticated_result && contact.auth.is_empty());
-    assert_eq!(contact.verdict, crate::verdict::Verdict::Unapproved);
+    assert_eq!(contact.verdict, Verdict::Unapproved);
 }

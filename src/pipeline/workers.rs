@@ -388,8 +388,8 @@ mod tests {
         let capture = Capture::of_calls(120);
         let (alone, segments) = run(&capture, 1, ROUND_SEGMENTS);
         assert_eq!(segments, capture.packets() as u64);
-        // Two messages, the response's head and its end.
-        assert_eq!(alone.len(), 120 * 4);
+        // Two messages, the response's head and its end, the flow's end.
+        assert_eq!(alone.len(), 120 * 5);
         for threads in 2..=SHARDS + 1 {
             for max_segments in [1, 97, ROUND_SEGMENTS] {
                 let together = run(&capture, threads, max_segments);
@@ -441,7 +441,7 @@ mod tests {
                 decoded(&capture, |segment| workers.push(segment, &mut out));
                 workers.finish(&mut out);
             }
-            assert_eq!(out.len(), 2 * 8 * 4, "{threads}");
+            assert_eq!(out.len(), 2 * 8 * 5, "{threads}");
             let shards = workers.into_shards().unwrap();
             assert_eq!(shards.iter().map(|shard| shard.flow().opened).sum::<u64>(), 16);
         }

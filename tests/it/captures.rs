@@ -73,6 +73,7 @@ fn faults(label: &Value, events: &[Value]) -> Vec<String> {
     let is = |event: &Value, kind: &str| event["event_type"] == kind;
     let servers: Vec<_> =
         events.iter().filter(|event| is(event, "server") && event["mcp"] == true).collect();
+    compare_flows(events, &servers, &mut faults);
     if label["mcp"] != true || label["decodable"] == "none" {
         faults
             .extend(servers.iter().map(|server| format!("calls {} MCP", server["server"]["key"])));
@@ -93,6 +94,31 @@ fn faults(label: &Value, events: &[Value]) -> Vec<String> {
         compare_servers(label, &servers, &mut faults);
     }
     faults
+}
+
+/// Each address at which MCP was spoken is that of a flow, and each flow is of a known server.
+fn compare_flows(events: &[Value], servers: &[&Value], faults: &mut Vec<String>) {
+    let of_type = |kind: &'static str| events.iter().filter(move |e| e["event_type"] == kind);
+    let known: BTreeSet<_> =
+        of_type("server").map(|server| server["server"]["key"].to_string()).collect();
+    let mut reached = BTreeSet::new();
+    for flow in of_type("flow") {
+        let (ip, port) =
+            (flow["destination"]["ip"].as_str().unwrap(), &flow["destination"]["port"]);
+        reached.insert(if ip.contains(':') {
+            format!("[{ip}]:{port}")
+        } else {
+            format!("{ip}:{port}")
+        });
+        if !known.contains(&flow["server"]["key"].to_string()) {
+            faults.push(format!("a flow of an unknown server: {flow}"));
+        }
+    }
+    for server in servers {
+        let endpoints = server["server"]["endpoints"].as_array().unwrap().iter();
+        let missed = endpoints.filter(|endpoint| !reached.contains(endpoint.as_str().unwrap()));
+        faults.extend(missed.map(|endpoint| format!("no flow to {endpoint}")));
+    }
 }
 
 fn compare_counts(label: &Value, servers: &[&Value], faults: &mut Vec<String>) {
@@ -193,6 +219,7 @@ fn output_is_the_same_for_any_number_of_threads() {
         let capture = root().join("captures").join(name);
         let one = replay_json(&capture, &["--threads", "1"]);
         assert!(one.events().len() > 3, "{name}: {}", one.stderr);
+        assert!(!one.of_type("flow").is_empty(), "{name}");
         for threads in ["1", "2", "5"] {
             let more = replay_json(&capture, &["--threads", threads]);
             assert_eq!(one.stdout, more.stdout, "{name} with {threads} threads");

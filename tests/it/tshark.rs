@@ -14,7 +14,9 @@ use shadowtap::decode::{Decoded, Decoder};
 use shadowtap::exchange::{BodyInterest, Context, ExchangeEvent, ExchangeSink, TlsEvent, Version};
 use shadowtap::flow::{self, Table};
 
-use crate::run::root;
+use serde_json::Value;
+
+use crate::run::{replay_json, root};
 
 /// How often each thing was seen.
 type Census = BTreeMap<String, i64>;
@@ -337,4 +339,71 @@ fn the_layers_read_what_tshark_reads() {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Packets and payload bytes that one end sent to the other.
+type Sent = BTreeMap<(String, String), (u64, u64)>;
+
+/// What tshark sees of each connection: all of it, and up to the second FIN.
+fn sent(path: &Path) -> [Sent; 2] {
+    const FIELDS: [&str; 7] = [
+        "tcp.stream",
+        "ip.src",
+        "tcp.srcport",
+        "ip.dst",
+        "tcp.dstport",
+        "tcp.len",
+        "tcp.flags.fin",
+    ];
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(path).args(["-Y", "tcp", "-T", "fields", "-E", "separator=/t"]);
+    for field in FIELDS {
+        command.args(["-e", field]);
+    }
+    let output = command.output().unwrap();
+    let (mut all, mut until_fin) = (Sent::new(), Sent::new());
+    let mut ended = BTreeMap::<String, BTreeSet<String>>::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [stream, src, sport, dst, dport, len, fin] = columns[..] else { panic!("{line}") };
+        let (from, to) = (format!("{src}:{sport}"), format!("{dst}:{dport}"));
+        let fins = ended.entry(stream.to_owned()).or_default();
+        let over = fins.len() == 2;
+        if matches!(fin, "1" | "True") {
+            fins.insert(from.clone());
+        }
+        for sent in [Some(&mut all), Some(&mut until_fin).filter(|_| !over)].into_iter().flatten() {
+            let (packets, bytes) = sent.entry((from.clone(), to.clone())).or_default();
+            *packets += 1;
+            *bytes += len.parse::<u64>().unwrap();
+        }
+    }
+    [all, until_fin]
+}
+
+#[test]
+fn flows_carry_what_tshark_counts() {
+    if Command::new("tshark").arg("--version").output().is_err() {
+        println!("skipped: tshark is not installed");
+        return;
+    }
+    for (name, at_least) in
+        [("office-morning.pcap", 20), ("mix-office-hour.pcap", 3), ("ll-qinq-a.pcap", 5)]
+    {
+        let path = root().join("captures").join(name);
+        let [all, until_fin] = sent(&path);
+        let flows = replay_json(&path, &[]).of_type("flow");
+        let end = |side: &Value| format!("{}:{}", side["ip"].as_str().unwrap(), side["port"]);
+        for flow in &flows {
+            let (source, destination) = (&flow["source"], &flow["destination"]);
+            // With a hole before its FIN a side has not ended yet.
+            let theirs = if flow["finish"] == "fin" { &until_fin } else { &all };
+            for (from, to) in [(source, destination), (destination, source)] {
+                let ours = (from["packets"].as_u64().unwrap(), from["bytes"].as_u64().unwrap());
+                let theirs = theirs.get(&(end(from), end(to))).copied().unwrap_or_default();
+                assert_eq!(ours, theirs, "{name}: {} to {}: {flow}", end(from), end(to));
+            }
+        }
+        assert!(flows.len() >= at_least, "{name}: {} flows", flows.len());
+    }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::anomaly::Anomaly;
 use crate::decode::DatagramHeader;
-use crate::exchange::{BodyInterest, DnsMessage, ExchangeEvent};
+use crate::exchange::{BodyInterest, DnsMessage, ExchangeEvent, FlowEnd};
 use crate::net::Scope;
 use crate::time::Timestamp;
 
@@ -47,6 +47,12 @@ impl ExchangeSink for Recorder {
         self.note(context, &format!("{:?} {name}", hello.carrier));
     }
 
+    fn closed(&mut self, context: &Context<'_>, (): &mut (), end: &FlowEnd) {
+        let FlowEnd { application, packets, bytes, finish, .. } = end;
+        let what = application.map(|application| format!("{application:?}")).unwrap();
+        self.note(context, &format!("{what} {packets:?} {bytes:?} {finish:?}"));
+    }
+
     fn dns(&mut self, context: &Context<'_>, (): &mut (), message: DnsMessage) {
         self.note(context, &message.questions[0].0);
     }
@@ -59,6 +65,7 @@ struct Bench {
     sink: Recorder,
     counters: Counters,
     packet: u64,
+    seconds: i64,
 }
 
 impl Bench {
@@ -66,7 +73,7 @@ impl Bench {
         let end = |text: &str| text.parse::<std::net::SocketAddr>().unwrap().into();
         let header = DatagramHeader {
             packet: self.packet,
-            time: Timestamp::EPOCH,
+            time: Timestamp::from_parts(self.seconds, 0),
             src: end(src),
             dst: end(dst),
             scope: Scope(0),
@@ -75,6 +82,16 @@ impl Bench {
         self.packet += 1;
         let datagram = Datagram { header, payload };
         self.datagrams.read(&datagram, &mut self.sink, &mut self.counters);
+    }
+
+    fn advance(&mut self, seconds: i64) {
+        self.seconds += seconds;
+        let time = Timestamp::from_parts(self.seconds, 0);
+        self.datagrams.advance(At { packet: self.packet, time }, &mut self.sink);
+    }
+
+    fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.sink.0)
     }
 }
 
@@ -119,6 +136,58 @@ fn quic_hellos_are_told_and_all_else_of_it_counted() {
     assert_eq!((quic.flows, quic.bytes), (2, hello.len() as u64 + 9 + 7 + 7));
     assert_eq!(bench.counters.quic_hellos, 1);
     assert_eq!(bench.counters.udp.flows, 6);
+}
+
+const SERVER: &str = "192.0.2.2:443";
+const SHORT: &[u8] = b"\x41 short";
+
+#[test]
+fn flows_of_quic_are_told_when_they_are_over() {
+    let hello = quic::sample_initial();
+    let opened = "0 192.0.2.1:40000 192.0.2.2:443 Tls Quic example.com".to_owned();
+    let closed = |what: &str| format!("0 192.0.2.1:40000 192.0.2.2:443 Tls Quic {what}");
+    let sum = hello.len() + SHORT.len();
+    let mut bench = Bench::default();
+    bench.push(CLIENT, SERVER, &hello);
+    bench.push(SERVER, CLIENT, SHORT);
+    bench.advance(100);
+    bench.push(CLIENT, SERVER, SHORT);
+    // Of another flow.
+    bench.push(CLIENT, "192.0.2.3:443", SHORT);
+    bench.advance(100);
+    assert_eq!(bench.told(), [opened.as_str()]);
+    bench.advance(20);
+    assert_eq!(bench.told(), [closed(&format!("[2, 1] [{sum}, 7] Expired"))]);
+    bench.push(CLIENT, SERVER, SHORT);
+    bench.datagrams.finish(&mut bench.sink);
+    assert!(bench.told().is_empty() && bench.datagrams.open.is_empty());
+
+    // Silence ends a flow at its own time, whenever the shard is told the time.
+    let mut bench = Bench::default();
+    bench.push(CLIENT, SERVER, &hello);
+    bench.seconds += 121;
+    bench.push(CLIENT, SERVER, SHORT);
+    let expired = closed(&format!("[1, 0] [{}, 0] Expired", hello.len()));
+    assert_eq!(bench.told(), [opened.clone(), expired]);
+
+    let mut bench = Bench::default();
+    bench.push(CLIENT, SERVER, &hello);
+    bench.datagrams.finish(&mut bench.sink);
+    let ended = closed(&format!("[1, 0] [{}, 0] EndOfCapture", hello.len()));
+    assert_eq!(bench.told(), [opened, ended]);
+}
+
+#[test]
+fn open_flows_are_bounded() {
+    let mut bench = Bench::default();
+    let hello = quic::sample_initial();
+    for host in 0..=u32::try_from(open::MAX_FLOWS).unwrap() {
+        let [_, _, a, b] = host.to_be_bytes();
+        bench.push(CLIENT, &format!("10.0.{a}.{b}:443"), &hello);
+    }
+    let evicted: Vec<_> = bench.told().into_iter().filter(|l| l.ends_with("Evicted")).collect();
+    assert_eq!(evicted.len(), 1);
+    assert!(evicted[0].starts_with("0 192.0.2.1:40000 10.0.0.0:443 "), "{evicted:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Handler for Census {
         state.finish(side);
     }
 
-    fn closed(&mut self, _: &FlowInfo, state: Invariants, _: At) {
+    fn closed(&mut self, _: &FlowInfo, state: Invariants, _: At, _: Finish) {
         state.closed();
         self.closed += 1;
     }

@@ -192,7 +192,7 @@ fn originator_and_midstream_are_told() {
             Interest::Mcp
         }
         fn finish(&mut self, _: &FlowInfo, (): &mut (), _: Side, _: At, _: Finish) {}
-        fn closed(&mut self, _: &FlowInfo, (): (), _: At) {}
+        fn closed(&mut self, _: &FlowInfo, (): (), _: At, _: Finish) {}
         fn anomaly(&mut self, _: &FlowInfo, _: At, _: Anomaly) {}
     }
     let mut table: Table<()> = Table::new(Limits::default());

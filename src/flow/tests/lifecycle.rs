@@ -21,6 +21,81 @@ fn closed_flows_leave_after_two_seconds() {
     assert_eq!((bench.calls().as_str(), bench.table.counters().active), ("", 0));
 }
 
+/// Why a flow ended, packets and bytes of both sides, gaps and their bytes, and how many
+/// milliseconds after the first packet the last one came.
+type Carried = (Finish, [u64; 2], [u64; 2], [u64; 2], u128);
+
+#[test]
+fn traffic_counts_every_packet_of_a_flow_until_it_ends() {
+    let cases: [(&str, &str, Carried); 8] = [
+        (
+            "whole, the last acknowledgment comes after the end",
+            "C S 100; S SA 500 101; C A 101 501; wait 7; C A 101 501 abc; S A 501 104 de; \
+             C FA 104 503; S FA 503 105; C A 105 504",
+            (Finish::Fin, [4, 3], [3, 2], [0, 0], 7),
+        ),
+        (
+            "repeated bytes and keep-alives",
+            "C S 100; C S 100; S SA 500 101; C A 101 501 abc; C A 101 501 abc; C A 103 501 c; end",
+            (Finish::EndOfCapture, [5, 1], [7, 0], [0, 0], 0),
+        ),
+        (
+            "bytes that the snapshot length cut off",
+            "C S 100; S SA 500 101; C A 101 501 abc cut=5; wait 9; C R 109; advance 5000",
+            (Finish::Reset, [3, 1], [8, 0], [0, 0], 9),
+        ),
+        (
+            "a wrong checksum",
+            "C S 100; S SA 500 101; C A 101 501 ab good; C A 103 501 cd bad; end",
+            (Finish::EndOfCapture, [3, 1], [4, 0], [0, 0], 0),
+        ),
+        (
+            "a hole",
+            "C S 100; S SA 500 101; C A 101 501 ab; C A 110 501 cd; end",
+            (Finish::EndOfCapture, [3, 1], [4, 0], [1, 7], 0),
+        ),
+        (
+            "midstream, opened by the server's side",
+            "S A 501 101 abcd; C A 101 505 x; end",
+            (Finish::EndOfCapture, [1, 1], [4, 1], [0, 0], 0),
+        ),
+        (
+            "reused",
+            "C S 100; C A 101 9 ab; C S 90000000",
+            (Finish::Reused, [2, 0], [2, 0], [0, 0], 0),
+        ),
+        (
+            "idle",
+            "C S 100; S SA 500 101; C A 101 501 ab; advance 200000",
+            (Finish::Expired, [2, 1], [2, 0], [0, 0], 0),
+        ),
+    ];
+    for (name, script, want) in cases {
+        let mut bench = Bench::new(Limits::default());
+        let first = Timestamp::from_nanos(bench.millis * 1_000_000);
+        bench.run(script);
+        let ended: Vec<Carried> = bench
+            .recorder
+            .ended
+            .iter()
+            .map(|(why, traffic)| {
+                let Traffic { packets, bytes, gaps, gap_bytes, last } = *traffic;
+                (*why, packets, bytes, [gaps, gap_bytes], last.since(first).as_millis())
+            })
+            .collect();
+        assert_eq!(ended, [want], "{name}");
+    }
+}
+
+#[test]
+fn bytes_of_flows_of_no_interest_count_too() {
+    let mut bench = Bench::new(Limits::default());
+    bench.recorder.interest = |_| Interest::None;
+    bench.run(HANDSHAKE).run("C A 101 501 abc; S A 501 104 fill=9000; C A 104 9501 de; end");
+    let (_, traffic) = bench.recorder.ended[0];
+    assert_eq!((traffic.packets, traffic.bytes), ([4, 2], [5, 9000]));
+}
+
 // R20: a new SYN with a new number begins a new flow; repetitions and ambiguous ones do not.
 #[test]
 fn a_new_syn_begins_a_new_flow() {

@@ -60,12 +60,19 @@ impl Invariants {
 pub(super) struct Recorder {
     pub(super) log: Vec<String>,
     pub(super) times: Vec<(String, At)>,
+    /// Why each flow closed, and what it carried.
+    pub(super) ended: Vec<(Finish, Traffic)>,
     pub(super) interest: fn(&[u8]) -> Interest,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { log: Vec::new(), times: Vec::new(), interest: |_| Interest::Unknown }
+        Self {
+            log: Vec::new(),
+            times: Vec::new(),
+            ended: Vec::new(),
+            interest: |_| Interest::Unknown,
+        }
     }
 }
 
@@ -117,8 +124,9 @@ impl Handler for Recorder {
         self.note(at, format!("{} {why:?}", letter(side)));
     }
 
-    fn closed(&mut self, flow: &FlowInfo, state: Invariants, at: At) {
+    fn closed(&mut self, flow: &FlowInfo, state: Invariants, at: At, why: Finish) {
         state.closed();
+        self.ended.push((why, flow.traffic));
         let midstream = if flow.midstream { " midstream" } else { "" };
         self.note(at, format!("closed {}{midstream}", flow.id));
     }

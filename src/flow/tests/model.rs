@@ -40,7 +40,7 @@ impl Handler for Rebuilt {
         self.finished.push((side, why));
     }
 
-    fn closed(&mut self, _: &FlowInfo, state: Invariants, _: At) {
+    fn closed(&mut self, _: &FlowInfo, state: Invariants, _: At, _: Finish) {
         state.closed();
         self.closed += 1;
     }

@@ -160,7 +160,7 @@ impl Inventory {
             Event::Ended { request, body_bytes, .. } => self.ended(&request, body_bytes, at, out),
             // Names are hints, whatever they say: no record comes of them here, but by `encrypted`
             // for the few that are of interest.
-            Event::Tls { .. } | Event::Dns { .. } => None,
+            Event::Tls { .. } | Event::Dns { .. } | Event::Flow { .. } => None,
             Event::Anomaly { server, anomaly, .. } => {
                 let Some(index) = self.by_endpoint.get(&server).copied() else {
                     self.note_early(server, anomaly);

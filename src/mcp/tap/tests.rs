@@ -27,6 +27,7 @@ fn line(seen: &Observation) -> String {
         Event::Ended { response, .. } => format!("ended {response:?}"),
         Event::Tls { .. } => "tls".to_owned(),
         Event::Dns { .. } => "dns".to_owned(),
+        Event::Flow { .. } => "flow".to_owned(),
         Event::Anomaly { anomaly, .. } => anomaly.to_string(),
     };
     format!("{name} {what}")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::shard::Caused;
 use super::super::stats::ShardCounters;
-use super::super::{Analysis, Error, Listener, Policy, Tell, WorkerPanicked, events};
+use super::super::{Analysis, Error, Listener, Policy, Tell, Told, WorkerPanicked, events};
 use super::clock::Moment;
 use super::crew::Crew;
 use super::names::InterfaceNames;
@@ -18,7 +18,6 @@ use super::{Command, Health, LiveObserver, Occasion, Settings};
 use crate::finding::{Finding, News};
 use crate::flow::At;
 use crate::mcp::inventory::{Server, ServerId};
-use crate::observation::Observation;
 use crate::rules::Severity;
 use crate::sinks::event::StatsEvent;
 use crate::time::Timestamp;
@@ -224,18 +223,24 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
         self.tell_findings();
     }
 
-    /// Lets the analysis work, and tells of servers and messages as they are taken in.
+    /// Lets the analysis work, and tells of servers, messages and flows as it goes.
     fn analyse(&mut self, work: impl FnOnce(&mut Analysis<'_>, &mut Tell<'_>)) {
         let Self { policy, analysis, state, crew, observer } = self;
         let messages = observer.wants_messages();
-        let mut each = |message: Option<&Observation>, id: ServerId, server: &Server| {
+        let mut each = |told: Told<'_>| {
+            let (message, id, server) = match told {
+                Told::TakenIn(message, id, server) => (message, id, server),
+                Told::Flow(whole) => {
+                    return observer.flow(&events::flow(policy, whole, &state.names));
+                }
+            };
             if server.is_mcp() && state.announced.insert(id) {
                 state.told.insert(id, Stamp::of(server, state.own.reloads));
                 protect(crew, server);
                 observer.server(&events::server(policy, server));
             }
             if let Some(event) =
-                message.and_then(|message| events::message(message, server, &state.names))
+                message.and_then(|seen| events::message(policy, seen, server, &state.names))
             {
                 observer.message(&event);
             }
@@ -366,8 +371,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
         let last = self.state.last;
         let last = At { packet: last.packet, time: last.time.max(now.time) };
         self.analyse(|analysis, tell| {
-            analysis.settle(tell);
-            analysis.finish(last);
+            analysis.finish_telling(last, tell);
         });
         self.close_findings(None);
         self.notices();

@@ -45,7 +45,7 @@ use crate::finding::{Finding, News};
 use crate::mcp::inventory::Inventory;
 use crate::memory::Memory;
 use crate::rules::Severity;
-use crate::sinks::event::{MessageEvent, ServerEvent, StatsEvent};
+use crate::sinks::event::{FlowEvent, MessageEvent, ServerEvent, StatsEvent};
 use crate::time::Timestamp;
 use crew::Crew;
 use engine::{End, Engine, State};
@@ -137,10 +137,14 @@ pub enum Command {
 /// Who watches a live run. All calls come on the thread that called [`watch`]; the longer they
 /// take, the longer everything else waits.
 pub trait LiveObserver {
-    /// Whether messages are wanted at all.
+    /// Whether messages and flows are wanted at all.
     fn wants_messages(&self) -> bool;
     /// A message was seen.
     fn message(&mut self, event: &MessageEvent);
+    /// A flow is over that led to a server which speaks MCP, or to a hint of one.
+    fn flow(&mut self, event: &FlowEvent) {
+        let _ = event;
+    }
     /// A server has proved to speak MCP, or something is new of it since the last statistics. At
     /// the end all are told of which something is new.
     fn server(&mut self, event: &ServerEvent);

@@ -165,7 +165,7 @@ pub struct FlowRef {
 }
 
 /// A VLAN or tunnel around a flow. The flow's own addresses are those inside.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TunnelRef {
     /// Its kind: `vlan`, `vxlan`, `gre` and so on.
     pub kind: &'static str,

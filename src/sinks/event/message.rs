@@ -6,6 +6,7 @@ use super::{Address, Packet, ServerKey};
 use crate::net::Direction;
 use crate::observation::{Channel, Kind, MessageId};
 use crate::time::Timestamp;
+use crate::verdict::Verdict;
 
 /// One JSON-RPC message, without its content.
 #[derive(Clone, Debug, Serialize)]
@@ -20,10 +21,22 @@ pub struct MessageEvent {
     pub source: Address,
     /// The server.
     pub destination: Address,
+    /// What the client says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<MessageClient>,
     /// The server's key.
     pub server: ServerKey,
+    /// Verdict on the use, as it stood then.
+    pub verdict: Verdict,
     /// The message.
     pub mcp: McpMessage,
+}
+
+/// The client of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MessageClient {
+    /// Name and version that it gave of itself, in this message or before: `agent 0.9`.
+    pub software: String,
 }
 
 /// What is said of a message.

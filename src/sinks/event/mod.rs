@@ -5,6 +5,7 @@
 //! lists are left out of the JSON, fields that every line of its type has are always there.
 
 mod finding;
+mod flow;
 mod message;
 mod server;
 mod stats;
@@ -12,7 +13,8 @@ mod stats;
 pub use finding::{
     Excerpt, FindingDetails, FindingEvent, FlowRef, MatchedText, Named, Network, RuleRef, TunnelRef,
 };
-pub use message::{McpMessage, MessageEvent};
+pub use flow::{FlowEvent, FlowGaps, FlowNetwork, FlowServer, FlowSide, FlowTls};
+pub use message::{McpMessage, MessageClient, MessageEvent};
 pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,
     ServerEvent, ServerInfo, TlsInfo,
@@ -35,6 +37,8 @@ pub enum Event<'a> {
     Finding(&'a FindingEvent),
     /// A JSON-RPC message.
     Message(&'a MessageEvent),
+    /// A flow that is over.
+    Flow(&'a FlowEvent),
     /// What was read and what was not.
     Stats(&'a StatsEvent),
 }

@@ -147,7 +147,7 @@ pub struct ServerInfo {
 }
 
 /// First and last time (ECS `event.start`, `event.end`).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Period {
     /// First time.
     pub start: Timestamp,
@@ -253,6 +253,9 @@ pub struct DefinitionRef {
     /// SHA-256 over the canonical JSON, hex; absent when the definition was too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// When it was first listed with this digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
 }
 
 /// One client of a server.

@@ -112,7 +112,11 @@ pub(in crate::sinks) fn sample_server() -> ServerEvent {
         )]),
         tools_called: BTreeMap::from([("delete".into(), 1), ("search".into(), 2)]),
         definitions: Definitions {
-            tools: vec![DefinitionRef { name: "search".into(), digest: Some("ab".into()) }],
+            tools: vec![DefinitionRef {
+                name: "search".into(),
+                digest: Some("ab".into()),
+                first: Some(at(2)),
+            }],
             ..Definitions::default()
         },
         clients: vec![Client {
@@ -239,7 +243,9 @@ fn a_message_line_leaves_out_what_is_not_known() {
         packet: Some(Packet { file: "a.pcap".into(), number: 4 }),
         source: Endpoint::new("10.0.0.1".parse().unwrap(), 40_000).into(),
         destination: Endpoint::new("192.0.2.1".parse().unwrap(), 8000).into(),
+        client: None,
         server: ServerKey { key: "http://mcp.example:8000/mcp".into() },
+        verdict: Verdict::Unapproved,
         mcp: McpMessage {
             direction: Direction::ToServer,
             kind: Kind::Request,

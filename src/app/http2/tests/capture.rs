@@ -141,7 +141,7 @@ impl Handler for Reader {
         self.with(flow, state, at, |connection, feed| connection.finish(direction(side), feed));
     }
 
-    fn closed(&mut self, flow: &FlowInfo, mut state: State, at: At) {
+    fn closed(&mut self, flow: &FlowInfo, mut state: State, at: At, _: Finish) {
         self.with(flow, &mut state, at, |connection, feed| connection.conclude(feed));
     }
 

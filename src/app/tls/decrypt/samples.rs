@@ -61,7 +61,7 @@ impl Handler for Collector {
 
     fn finish(&mut self, _: &FlowInfo, _: &mut Connection, _: Side, _: At, _: Finish) {}
 
-    fn closed(&mut self, _: &FlowInfo, state: Connection, _: At) {
+    fn closed(&mut self, _: &FlowInfo, state: Connection, _: At, _: Finish) {
         if !state.is_empty() {
             self.0.push(state);
         }

@@ -17,7 +17,7 @@ use crate::pipeline::watch::{
 };
 use crate::pipeline::workers::{Batch, process};
 use crate::pipeline::{Config, Error, Policy, replay};
-use crate::sinks::event::{MessageEvent, ServerEvent, StatsEvent};
+use crate::sinks::event::{FlowEvent, MessageEvent, ServerEvent, StatsEvent};
 use crate::time::Timestamp;
 
 /// Stops the run after so many packets, or does something before that.
@@ -26,6 +26,7 @@ struct Watcher {
     packets: u64,
     seen: u64,
     messages: Vec<MessageEvent>,
+    flows: Vec<FlowEvent>,
     servers: Vec<ServerEvent>,
     findings: Vec<(News, String, u64)>,
     notices: Vec<Notice>,
@@ -42,6 +43,9 @@ impl LiveObserver for Watcher {
     }
     fn message(&mut self, event: &MessageEvent) {
         self.messages.push(event.clone());
+    }
+    fn flow(&mut self, event: &FlowEvent) {
+        self.flows.push(event.clone());
     }
     fn server(&mut self, event: &ServerEvent) {
         self.servers.push(event.clone());
@@ -116,6 +120,8 @@ fn a_live_run_finds_what_a_replay_finds() {
         assert_eq!(essence(&watched.findings), want, "{threads}");
         assert_eq!(watcher.messages.len(), 120);
         assert!(watcher.messages.is_sorted_by_key(|event| event.packet.as_ref().unwrap().number));
+        assert_eq!(watcher.flows.len(), 60);
+        assert!(watcher.flows.iter().all(|flow| flow.source.packets == 4 && flow.gaps.is_none()));
         assert_eq!(watcher.messages[0].packet.as_ref().unwrap().file, "eth1");
         let began = watcher.findings.iter().filter(|(news, ..)| *news == News::Began).count();
         let closed = watcher.findings.iter().filter(|(news, ..)| *news == News::Closed).count();
