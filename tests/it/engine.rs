@@ -19,6 +19,11 @@ pub struct Engine {
     child: Option<Child>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests wait by the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// The library. Its absence fails the test: what is not tested against the real thing is not known.
 pub fn library() -> PathBuf {
     let path = std::env::var_os("SHADOWTAP_CHDB").map_or_else(
@@ -81,11 +86,11 @@ impl Engine {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = now() + Duration::from_secs(60);
         while self.try_query("SELECT 1").is_err() {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-            assert!(ended.is_none() && Instant::now() < until, "engine: {ended:?}\n{log}");
+            assert!(ended.is_none() && now() < until, "engine: {ended:?}\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

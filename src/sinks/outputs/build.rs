@@ -10,6 +10,7 @@ use crate::sinks::store::deliver::Warehouse;
 
 /// An output, ready to begin.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each output, while it begins")]
 pub enum Built {
     /// Over a network, by way of an outbox.
     Network {

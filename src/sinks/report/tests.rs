@@ -232,7 +232,7 @@ fn nothing_from_the_network_reaches_the_terminal_raw() {
     finding.user = Some(evil.into());
     finding.software = vec![evil.into()];
     finding.matched[0].text = evil.into();
-    finding.matched[0].view = evil.into();
+    finding.matched[0].view = evil;
     finding.id = evil.into();
     let mut stats = stats();
     stats.captures[0].file = evil.into();
