@@ -166,17 +166,17 @@ WHERE e.event_type = 'flow';
 CREATE OR REPLACE VIEW {database}.tool_definitions AS
 SELECT
     min(d.3) AS first_seen,
-    max(if(e.event.end = toDateTime64(0, 6, 'UTC'), e.`@timestamp`, e.event.end)) AS last_seen,
+    max(seen) AS last_seen,
     {sensor} AS sensor,
     e.server.key AS server_key,
-    any(if(e.server.address != '', e.server.address,
-        trim(BOTH '[]' FROM extract(e.server.key, '://(\\[[^\\]]*\\]|[^:/]*)')))) AS server_host,
+    argMax(if(e.server.address != '', e.server.address,
+        trim(BOTH '[]' FROM extract(e.server.key, '://(\\[[^\\]]*\\]|[^:/]*)'))), seen) AS server_host,
     k AS kind,
     d.1 AS name,
     d.2 AS digest,
-    any(e.verdict) AS verdict,
-    any(arrayMap(s -> if(s.version = '', s.name, concat(s.name, ' ', s.version)), e.server.software))
-        AS software
+    argMax(e.verdict, seen) AS verdict,
+    argMax(arrayMap(s -> if(s.version = '', s.name, concat(s.name, ' ', s.version)),
+        e.server.software), seen) AS software
 FROM
 (
     SELECT
@@ -195,6 +195,7 @@ FROM
             arrayMap(t -> ('resource_template', t), e.definitions.resource_templates),
             arrayMap(t -> ('prompt', t), e.definitions.prompts)) AS listed,
         arrayJoin(listed) AS one,
+        if(e.event.end = toDateTime64(0, 6, 'UTC'), e.`@timestamp`, e.event.end) AS seen,
         one.1 AS k,
         (one.2.name, one.2.digest, if(one.2.first = toDateTime64(0, 6, 'UTC'),
             if(e.event.start = toDateTime64(0, 6, 'UTC'), e.`@timestamp`, e.event.start),

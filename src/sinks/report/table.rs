@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_numbers_stand_right() {
-        let want = "name    calls  what\necho        7  says it again\ns\\u{1b}   1200\n";
+        let want = "name     calls  what\necho         7  says it again\ns\\u{1b}   1200\n";
         assert_eq!(written(&table(), 80), want);
     }
 
