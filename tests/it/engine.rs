@@ -67,6 +67,11 @@ impl Engine {
         }
     }
 
+    /// Whether it has ended by itself: the library aborts now and then when connections are cut.
+    pub fn has_died(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Starts it again on the same data and the same port.
     pub fn restart(&mut self) {
         self.kill();

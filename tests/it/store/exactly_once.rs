@@ -53,6 +53,7 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     // A file after the other, so that what is killed has always something new to do.
     let path = |index: u64| files.join(format!("day-{:02}.ndjson", index % FILES));
     let (mut engine_kills, mut loader_kills, mut done) = (0, 0, 0);
+    let mut crashes = 0;
     let mut loader = load(&path(0), &spool, &proxy.url());
     while done < FILES || engine_kills < ENGINE_KILLS || loader_kills < LOADER_KILLS {
         let until = now() + Duration::from_millis(200 + random.below(2_800));
@@ -61,6 +62,10 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
                 // It got through, or gave up.
                 done += u64::from(status.success());
                 loader = load(&path(done), &spool, &proxy.url());
+            }
+            if engine.has_died() {
+                engine.restart();
+                crashes += 1;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -78,10 +83,13 @@ fn each_finding_is_there_once_whatever_is_killed_and_cut() {
     }
     let cuts = proxy.cuts();
     proxy.cut(false);
+    if engine.has_died() {
+        engine.restart();
+    }
     loader.wait().unwrap();
     let last = load(&files, &spool, &proxy.url()).wait().unwrap();
     assert_eq!(last.code(), Some(0));
-    println!("{engine_kills} and {loader_kills} kills, {cuts} connections cut");
+    println!("{engine_kills} and {loader_kills} kills, {crashes} crashes, {cuts} cuts");
     assert!(cuts > 10, "{cuts}");
 
     let all = (FILES * FINDINGS_OF_A_FILE).to_string();
