@@ -41,7 +41,7 @@ impl Default for Limits {
 pub enum Full {
     /// Lines are lost, and segments dropped: capture must not wait.
     Lose,
-    /// [`Outbox::offer`] waits. A spool that stays full for a minute drops its oldest segments
+    /// [`offer`](super::Outbox::offer) waits. A spool that stays full for a minute drops its oldest segments
     /// all the same.
     Wait,
 }
