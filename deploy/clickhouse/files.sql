@@ -314,7 +314,7 @@ FROM
     FROM {database}.findings
     UNION ALL
     SELECT server_key, server_host, ts, ts, sensor, verdict, '', 0, '', '', client_ip, session,
-        arrayFilter(s -> s != '', [client_software]), protocol_version,
+        if(client_software = '', [], [concat('client ', client_software)]), protocol_version,
         if(method = 'tools/call', name, ''), 1, method = 'tools/call' AND kind = 'request',
         error_code IS NOT NULL, 0, 0, 0
     FROM {database}.mcp_messages

@@ -15,5 +15,6 @@ SELECT
     sensors
 FROM servers
 WHERE first_seen >= {since:DateTime('UTC')} AND evidence != 'hint'
+    AND (verdict != 'undetermined' OR evidence != '')
 ORDER BY first_seen DESC, server
 LIMIT {limit:UInt32}

@@ -18,6 +18,7 @@ SELECT
     software,
     sensors
 FROM servers
-WHERE last_seen >= {since:DateTime('UTC')}
+-- Messages of other JSON-RPC servers may look like MCP's: nobody judged those.
+WHERE last_seen >= {since:DateTime('UTC')} AND (verdict != 'undetermined' OR evidence != '')
 ORDER BY last_seen DESC, server
 LIMIT {limit:UInt32}

@@ -70,7 +70,7 @@ SELECT
     argMaxStateIf(toString(m.verdict), m.ts, m.verdict != '') AS verdict,
     uniqState(m.client_ip) AS clients,
     uniqStateIf(m.session, m.session != '') AS sessions,
-    groupUniqArrayIf(64)(toString(m.client_software), m.client_software != '') AS software,
+    groupUniqArrayIf(64)(concat('client ', m.client_software), m.client_software != '') AS software,
     groupUniqArrayIf(16)(toString(m.protocol_version), m.protocol_version != '') AS protocol_versions,
     groupUniqArrayIf(256)(m.name, m.method = 'tools/call' AND m.name != '') AS tools,
     count() AS messages,

@@ -23,10 +23,9 @@ records are written too, so that `store status` and later `store migrate` know w
 
 /// Said at the end of `store load --help`.
 const LOAD_HELP: &str = "\
-Findings that the store has are left out. Of other events the same file gives the same batches, and
-the store recognises those that it has seen, as long as it remembers them (the last 10,000 of each
-table): load a file again whenever in doubt. Files that are still written (.partial) are not taken
-out of folders.
+What the store has is left out, whichever way it came there: findings by their ids, other events by
+time, sensor, connection and packet. So name the sensor that wrote the files, and load a file again
+whenever in doubt. Files that are still written (.partial) are not taken out of folders.
 
 Exit codes: 0, or 2 when not everything is loaded; the same command goes on from there.";
 

@@ -1,10 +1,10 @@
 //! `shadowtap store load`: events of earlier runs into the store, each once.
 //!
 //! Lines become batches by their place in the file, so that the same file always gives the same
-//! batches, and the token of a batch follows from its bytes: loaded again, or killed and started
-//! again, nothing is there twice. Of findings, those that the table has are left out before, which
-//! also holds when their batches are no longer remembered. A batch is on disk before it is sent,
-//! and sent again before anything else when the program was killed in between.
+//! batches, and the token of a batch follows from its bytes: killed and started again, nothing is
+//! there twice. Rows that the table has are left out before, also those that came another way, while
+//! the file was written for example. A batch is on disk before it is sent, and sent again before
+//! anything else when the program was killed in between.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,9 +21,10 @@ use crate::cli::{Exit, Failure, complain, outputs, store};
 use crate::sinks::outbox::spool::{self, Directory, Spool};
 use crate::sinks::outbox::{Deliver as _, Segment, Trouble};
 use crate::sinks::rows::line::{MAX_LINE_BYTES, Source, rows};
-use crate::sinks::rows::{Row, SCHEMA, Table};
+use crate::sinks::rows::{Micros, Row, SCHEMA, Table};
 use crate::sinks::store::client::Address;
 use crate::sinks::store::deliver::Warehouse;
+use crate::sinks::store::identity;
 
 /// Rows of a batch.
 const MAX_BATCH_ROWS: u64 = 50_000;
@@ -50,7 +51,7 @@ pub(in crate::cli) fn run(args: &Load) -> Result<Exit, Failure> {
     let Totals { lines, unreadable, rows, known, refused } = loader.totals;
     let mut text = format!("loaded {rows} rows from {lines} lines of {} files", files.len());
     if known > 0 {
-        text += &format!("; {known} findings were there already");
+        text += &format!("; {known} were there already");
     }
     complain(&text);
     if unreadable > 0 {
@@ -70,8 +71,13 @@ pub(in crate::cli) fn run(args: &Load) -> Result<Exit, Failure> {
 struct Batch {
     body: Vec<u8>,
     rows: u64,
-    /// Of findings: id, version, and where the row ends in the body.
+    /// Of rows that can be recognised: id and version of findings, identity and its occurrence in
+    /// the batch of others; and where the row ends in the body.
     ids: Vec<(String, u64, usize)>,
+    /// How often each identity occurs.
+    occurrences: HashMap<String, u64>,
+    /// The first and the last time of rows with identities.
+    span: Option<[Micros; 2]>,
 }
 
 #[derive(Debug, Default)]
@@ -156,8 +162,8 @@ impl Loader {
 
     /// Leaves out what is there, and sends the rest until it is.
     fn send(&mut self, table: Table, mut batch: Batch) -> Result<(), Failure> {
-        if table == Table::Findings && batch.rows > 0 {
-            let known = self.known(&batch)?;
+        if !batch.ids.is_empty() {
+            let known = self.known(table, &batch)?;
             self.totals.known += batch.leave_out(&known);
         }
         if batch.rows == 0 {
@@ -176,9 +182,14 @@ impl Loader {
         self.drain()
     }
 
-    /// The versions that the table has of the findings of a batch.
-    fn known(&mut self, batch: &Batch) -> Result<HashMap<String, u64>, Failure> {
+    /// What the table has of a batch: versions of findings, numbers of other rows.
+    fn known(&mut self, table: Table, batch: &Batch) -> Result<HashMap<String, u64>, Failure> {
         let mut known = HashMap::new();
+        if let Some(span) = batch.span {
+            let Self { runtime, warehouse, sensor, .. } = self;
+            let copies = || runtime.block_on(warehouse.copies(table, sensor, span));
+            return Ok(keep_trying(copies)?.into_iter().collect());
+        }
         for asked in batch.ids.chunks(MAX_ASKED) {
             let ids: Vec<String> = asked.iter().map(|(id, ..)| id.clone()).collect();
             let Self { runtime, warehouse, .. } = self;
@@ -224,10 +235,17 @@ impl Batch {
         self.rows += 1;
         if let Row::Finding(finding) = row {
             self.ids.push((finding.finding_id.clone(), finding.version, self.body.len()));
+        } else if let Some((time, identity)) = identity::of(row) {
+            let [first, last] = self.span.unwrap_or([time; 2]);
+            self.span = Some([first.min(time), last.max(time)]);
+            let occurrence = self.occurrences.entry(identity.clone()).or_default();
+            *occurrence += 1;
+            self.ids.push((identity, *occurrence, self.body.len()));
         }
     }
 
-    /// Removes findings of which the table has the same version or a higher one. Returns how many.
+    /// Removes findings of which the table has the same version or a higher one, and of rows with
+    /// identities as many as it has. Returns how many.
     fn leave_out(&mut self, known: &HashMap<String, u64>) -> u64 {
         let is_known =
             |id: &str, version: u64| known.get(id).is_some_and(|known| *known >= version);

@@ -72,7 +72,7 @@ fn welcome(url: &str, database: &str, data: &str) -> String {
          Its data is in {data}. Ctrl-C stops it.\n\n\
          In another terminal:\n  \
          shadowtap store load findings/*.ndjson{place}\n  \
-         shadowtap ask --list{place}\n  \
+         shadowtap ask{place}\n  \
          shadowtap store status{place}\n"
     )
 }

@@ -13,10 +13,11 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 
 use super::client::{Address, client};
+use super::identity;
 use super::reason::reason;
 use super::schema::{columns, identifier};
 use crate::sinks::outbox::{Deliver, Segment, Trouble};
-use crate::sinks::rows::Table;
+use crate::sinks::rows::{Micros, Table};
 
 /// A server that takes nothing off the wire for so long has failed.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,6 +102,29 @@ impl Warehouse {
             "SELECT finding_id, max(version) FROM {table} WHERE finding_id IN ? GROUP BY finding_id"
         );
         let asked = self.client.query(&query).with_setting("max_query_size", "16777216").bind(ids);
+        let answer = tokio::time::timeout(END_TIMEOUT, asked.fetch_all::<(String, u64)>()).await;
+        answer.unwrap_or(Err(Error::TimedOut)).map_err(|error| trouble(&error))
+    }
+
+    /// Of events without ids, how many rows of each [identity](identity::of) the table has of a
+    /// sensor in a time, both ends included.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    pub async fn copies(
+        &mut self,
+        table: Table,
+        sensor: &str,
+        [from, to]: [Micros; 2],
+    ) -> Result<Vec<(String, u64)>, Trouble> {
+        let Some(identity) = identity::expression(table) else { return Ok(Vec::new()) };
+        self.check(table).await?;
+        let query = format!(
+            "SELECT {identity} AS identity, count() FROM {} WHERE sensor = ? AND ts BETWEEN \
+             fromUnixTimestamp64Micro(?) AND fromUnixTimestamp64Micro(?) GROUP BY identity",
+            self.name_of(table)
+        );
+        let asked = self.client.query(&query).bind(sensor).bind(from.0).bind(to.0);
         let answer = tokio::time::timeout(END_TIMEOUT, asked.fetch_all::<(String, u64)>()).await;
         answer.unwrap_or(Err(Error::TimedOut)).map_err(|error| trouble(&error))
     }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod deliver;
 pub mod files;
+pub mod identity;
 pub mod migrate;
 pub mod queries;
 pub mod reason;

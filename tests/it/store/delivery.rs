@@ -315,3 +315,32 @@ fn files_loaded_twice_change_nothing_and_odd_lines_are_told() {
     let nobody = run(&["store", "load", "no-such-folder", "--url", &engine.url()]);
     assert_eq!(nobody.code, 2);
 }
+
+#[test]
+fn what_a_run_delivered_is_known_when_its_files_are_loaded() {
+    let engine = Engine::start();
+    migrate(&engine, "shadowtap");
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture("office-morning.pcap");
+    let replay = ["replay", path.to_str().unwrap(), "--quiet", "--store", &engine.url()];
+    let replayed = run_in(folder.path(), &replay);
+    assert!(replayed.code < 2, "{}", replayed.stderr);
+    let tables = ["findings", "mcp_messages", "flows", "tool_definitions FINAL", "sensor_stats"];
+    let counts =
+        || tables.map(|table| engine.query(&format!("SELECT count() FROM shadowtap.{table}")));
+    let servers = || engine.query("SELECT * FROM shadowtap.servers ORDER BY server_key");
+    let before = (counts(), servers());
+    assert!(before.0.iter().all(|count| count != "0\n"), "{before:?}");
+    let load = |sensor: &[&str]| {
+        let arguments = ["store", "load", "findings", "--url", &engine.url()];
+        let loaded = run_in(folder.path(), &[&arguments, sensor].concat());
+        assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+    };
+    load(&[]);
+    assert_eq!((counts(), servers()), before);
+    // Of another sensor they are other events; a finding is the same finding.
+    load(&["--sensor", "elsewhere"]);
+    let [findings, messages, ..] = counts();
+    assert_eq!(findings, before.0[0]);
+    assert_ne!(messages, before.0[1]);
+}

@@ -229,7 +229,7 @@ fn a_server_gives_a_row_for_each_definition() {
         }))
     };
     let want = [
-        tool(0, "tool", "search", "ab"),
+        tool(2, "tool", "search", "ab"),
         tool(5, "prompt", "greet", ""),
         tool(0, "prompt", "part", "cd"),
     ];
