@@ -31,7 +31,7 @@ fn the_example_is_read_and_explained() {
     let text = explain(&outputs);
     for want in [
         "warehouse: clickhouse\n  to        https://clickhouse.example.com:8443, database shadowtap",
-        "  user      sensor, password from the credential clickhouse-password",
+        "  user      shadowtap, password from the credential clickhouse-password",
         "  spool     4 GiB on disk while it is away",
         "  events    findings, messages, as ocsf",
         "  to        siem.example.com:6514 over tls",
