@@ -329,7 +329,7 @@ SELECT
     argMaxStateIf(toString(m.verdict), m.ts, m.verdict != '') AS verdict,
     uniqState(m.client_ip) AS clients,
     uniqStateIf(m.session, m.session != '') AS sessions,
-    groupUniqArrayIf(64)(toString(m.client_software), m.client_software != '') AS software,
+    groupUniqArrayIf(64)(concat('client ', m.client_software), m.client_software != '') AS software,
     groupUniqArrayIf(16)(toString(m.protocol_version), m.protocol_version != '') AS protocol_versions,
     groupUniqArrayIf(256)(m.name, m.method = 'tools/call' AND m.name != '') AS tools,
     count() AS messages,
@@ -386,7 +386,7 @@ FROM mcp.endpoints AS e
 GROUP BY server_key;
 
 INSERT INTO mcp.schema_migrations (version, name, checksum, tool_version)
-VALUES (2, 'endpoints', '7b0ece4ae8615ff9e55fba55d1cd66f2e3fb3235ffb9b973076eabc31bbc9ae9', '0.1.0');
+VALUES (2, 'endpoints', '8badf4a70b37c7bc15b161535359633da8ddc264d178decf62120aded3a26f9b', '0.1.0');
 
 -- Users of the store. Run it as an administrator, after the tables are there, with passwords of
 -- your own in place of CHANGE-ME.
