@@ -7,6 +7,7 @@
 //! - [`decode`]: packets into TCP segments and UDP datagrams, through tunnels
 //! - [`flow`]: segments into in-order bytes per flow
 //! - [`app`]: bytes into HTTP exchanges, streams of messages, handshakes and names
+//! - [`logs`]: lines of proxies' logs into exchanges
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
 //! - [`inspect`]: what a text holds: secrets, personal data, hidden characters, addresses, views
@@ -17,6 +18,7 @@
 //! - [`rules`]: observations into matches
 //! - [`finding`]: matches and verdicts into findings
 //! - [`sinks`]: findings to the outside
+//! - [`intake`]: what a live run takes in beside packets
 //!
 //! From `decode` to `finding` the code is sans-IO: bytes and time in, events out; no clock, file,
 //! socket, thread or async.
@@ -34,6 +36,8 @@ pub mod finding;
 pub mod flow;
 mod fnv;
 pub mod inspect;
+pub mod intake;
+pub mod logs;
 pub mod mcp;
 pub mod memory;
 pub mod net;

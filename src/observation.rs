@@ -10,7 +10,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::anomaly::Anomaly;
-use crate::exchange::{DnsMessage, End, FlowEnd, Scheme, TlsAnswer, TlsHello, Version, Visibility};
+use crate::exchange::{
+    DnsMessage, End, FlowEnd, Provenance, Scheme, TlsAnswer, TlsHello, Version, Visibility,
+};
 use crate::flow::At;
 use crate::net::{Direction, Endpoint, Scope};
 
@@ -94,6 +96,8 @@ pub struct RequestInfo {
     pub visibility: Visibility,
     /// When the exchange began.
     pub at: At,
+    /// What a source other than packets knows beside.
+    pub provenance: Option<Arc<Provenance>>,
     /// Whether the request itself was seen; false for a response without one, and then the
     /// fields below are empty.
     pub seen: bool,
@@ -471,6 +475,8 @@ pub enum Event {
         hello: Option<Arc<TlsHello>>,
         /// What the server answered: a second observation of the flow has it.
         answer: Option<Arc<TlsAnswer>>,
+        /// What a source other than packets knows beside.
+        provenance: Option<Arc<Provenance>>,
     },
     /// A DNS message.
     Dns {
@@ -480,6 +486,8 @@ pub enum Event {
         server: Endpoint,
         /// The message.
         message: DnsMessage,
+        /// What a source other than packets knows beside.
+        provenance: Option<Arc<Provenance>>,
     },
     /// A flow is over of which something else was observed.
     Flow {

@@ -127,6 +127,7 @@ const fn context(datagram: &Datagram<'_>, from_client: bool) -> Context<'static>
         tunnel: None,
         visibility: Visibility::Body,
         at: At { packet: header.packet, time: header.time },
+        provenance: None,
     }
 }
 

@@ -7,16 +7,19 @@
 
 mod dns;
 mod flow;
+mod provenance;
 mod tls;
 
 pub use dns::{DnsAddress, DnsMessage};
 pub use flow::{Application, FlowEnd};
+pub use provenance::Provenance;
 pub use tls::{Carrier, Ech, TlsAnswer, TlsEvent, TlsHello};
 
 use crate::anomaly::Anomaly;
 use crate::flow::At;
 use crate::net::{Direction, Endpoint, Scope};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// URI scheme of an exchange; `tcp` and `tls` for JSON-RPC lines without HTTP, as in a tunnelled
 /// stdio server.
@@ -63,7 +66,10 @@ impl Scheme {
 pub enum Visibility {
     /// Names and fingerprints of an encrypted flow.
     Tls,
-    /// Request line and header fields, as most logs give.
+    /// As a log tells it: the request, the status, and some header fields. What is not there may
+    /// have been sent all the same.
+    Log,
+    /// Request line and all header fields.
     Head,
     /// Everything, bodies too.
     Body,
@@ -241,6 +247,8 @@ pub struct Context<'a> {
     pub visibility: Visibility,
     /// The packet (or log line) at which the event became known.
     pub at: At,
+    /// What a source other than packets knows beside.
+    pub provenance: Option<&'a Arc<Provenance>>,
 }
 
 /// What the consumer wants of the rest of a body.

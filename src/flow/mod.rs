@@ -126,10 +126,37 @@ impl Traffic {
 /// The packet at which something became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
-    /// Index of the packet over the whole run.
+    /// Index of the packet over the whole run, or [of a line](Self::of_line).
     pub packet: u64,
     /// Its capture time.
     pub time: Timestamp,
+}
+
+impl At {
+    /// Marks lines of logs; packets of a run never get so far.
+    const LINE: u64 = 1 << 63;
+    /// Bits of the number of a line.
+    const NUMBER_BITS: u32 = 47;
+    /// Logs (and servers of other protocols) of one run at most.
+    pub const MAX_LOGS: usize = 1 << 16;
+
+    /// A line of a log: which log, and its number in it. Lines sort behind all packets.
+    #[must_use]
+    pub const fn of_line(log: u16, number: u64, time: Timestamp) -> Self {
+        let number = number & ((1 << Self::NUMBER_BITS) - 1);
+        Self { packet: Self::LINE | ((log as u64) << Self::NUMBER_BITS) | number, time }
+    }
+
+    /// Log and number, if the index is that of a line.
+    #[must_use]
+    pub const fn line_of(index: u64) -> Option<(u16, u64)> {
+        if index & Self::LINE == 0 || index == u64::MAX {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
+        let log = ((index & !Self::LINE) >> Self::NUMBER_BITS) as u16;
+        Some((log, index & ((1 << Self::NUMBER_BITS) - 1)))
+    }
 }
 
 /// Bytes of one side, in order, each byte once.

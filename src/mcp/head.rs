@@ -10,9 +10,11 @@ mod target;
 mod token;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::exchange::{
-    Context, HeaderSpan, Headers, RequestHead, ResponseHead, Scheme, Version, Visibility,
+    Context, HeaderSpan, Headers, Provenance, RequestHead, ResponseHead, Scheme, Version,
+    Visibility,
 };
 use crate::flow::At;
 use crate::inspect::randomness::bits;
@@ -52,6 +54,7 @@ pub(super) struct RequestCopy {
     visibility: Visibility,
     tunnel: Option<String>,
     at: At,
+    provenance: Option<Arc<Provenance>>,
     seen: bool,
 }
 
@@ -71,6 +74,7 @@ impl Default for RequestCopy {
             visibility: Visibility::Body,
             tunnel: None,
             at: At { packet: 0, time: Timestamp::EPOCH },
+            provenance: None,
             seen: false,
         }
     }
@@ -89,6 +93,7 @@ impl RequestCopy {
         (self.scheme, self.visibility) = (context.scheme, context.visibility);
         self.tunnel = context.tunnel.map(str::to_owned);
         self.at = context.at;
+        self.provenance = context.provenance.cloned();
         self.seen = false;
     }
 
@@ -198,6 +203,7 @@ impl RequestCopy {
             scheme,
             visibility: self.visibility,
             at: self.at,
+            provenance: self.provenance.clone(),
             seen: self.seen,
             version: self.version,
             host: host.filter(|host| !host.is_empty()),

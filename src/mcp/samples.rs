@@ -117,6 +117,7 @@ pub(crate) fn context(flow: u64, at: At) -> Context<'static> {
         tunnel: None,
         visibility: Visibility::Body,
         at,
+        provenance: None,
     }
 }
 

@@ -391,12 +391,15 @@ impl ExchangeSink for Tap {
         };
         let Context { client, server, scope, tunnel, .. } = *context;
         let tunnel = tunnel.map(str::to_owned);
-        self.observe(context, Event::Tls { client, server, scope, tunnel, hello, answer });
+        let provenance = context.provenance.cloned();
+        let event = Event::Tls { client, server, scope, tunnel, hello, answer, provenance };
+        self.observe(context, event);
     }
 
     fn dns(&mut self, context: &Context<'_>, _: &mut FlowState, message: DnsMessage) {
         let Context { client, server, .. } = *context;
-        self.observe(context, Event::Dns { client, server, message });
+        let provenance = context.provenance.cloned();
+        self.observe(context, Event::Dns { client, server, message, provenance });
     }
 
     fn closed(&mut self, context: &Context<'_>, state: &mut FlowState, end: &FlowEnd) {

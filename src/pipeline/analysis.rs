@@ -296,16 +296,27 @@ impl<'p> Analysis<'p> {
     fn names(&mut self, observation: Observation) {
         let Observation { flow, at, event } = observation;
         match event {
-            Event::Tls { client, server, scope, tunnel, hello, answer } => {
-                let step = Handshake { flow, at, client, server, scope, tunnel, hello, answer };
+            Event::Tls { client, server, scope, tunnel, hello, answer, provenance } => {
+                let step = Handshake {
+                    flow,
+                    at,
+                    client,
+                    server,
+                    scope,
+                    tunnel,
+                    hello,
+                    answer,
+                    provenance,
+                };
                 if let Some(Relayed { key, server, at }) = self.hints.handshake(step) {
                     self.inventory.relayed(&key, server, at);
                 }
             }
-            Event::Dns { client, server, message } => {
+            Event::Dns { client, server, message, provenance } => {
                 let ends = [client, server];
                 let found = self.hints.look_up(self.policy, ends, message, at);
                 let place = Place::of_names(ends, UDP, &found.standing, at);
+                let place = place.told_by(provenance.as_deref());
                 self.evaluate(&Subject::dns(&found), &place);
             }
             _ => {}
@@ -315,13 +326,13 @@ impl<'p> Analysis<'p> {
     /// Judges handshakes that have waited long enough; all of them at the end.
     fn judge_hints(&mut self, now: Timestamp, all: bool, tell: &mut Tell<'_>) {
         while let Some(judged) = self.hints.next(self.policy, now, all) {
-            let Judged { flow, at, scope, tls, is_hint, ended } = judged;
+            let Judged { flow, at, scope, tls, provenance, is_hint, ended } = judged;
             let is_quic = tls.hello.as_ref().is_some_and(|h| h.carrier == Carrier::Quic);
             let ends = [tls.client, tls.server];
             let protocol = if is_quic { UDP } else { TCP };
             let proxy = tls.tunnel.as_ref().map(|_| tls.server.ip);
             let place = Place::of_names(ends, protocol, &tls.standing, at);
-            let place = place.through(proxy).within(scope);
+            let place = place.through(proxy).within(scope).told_by(provenance.as_deref());
             self.evaluate(&Subject::tls(&tls), &place);
             if is_hint && let Some(host) = tls.standing.host.as_deref() {
                 let id = self.inventory.encrypted(&EncryptedUse {

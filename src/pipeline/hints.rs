@@ -15,7 +15,7 @@ use super::flows::Ended;
 use super::host_names::{self, HostNames};
 use super::interest::{Interest, Interests};
 use super::recent::Recent;
-use crate::exchange::{DnsMessage, Ech, Scheme, TlsAnswer, TlsHello};
+use crate::exchange::{DnsMessage, Ech, Provenance, Scheme, TlsAnswer, TlsHello};
 use crate::flow::At;
 use crate::mcp::inventory::ServerKey;
 use crate::net::{Endpoint, Scope};
@@ -43,6 +43,7 @@ struct Waiting {
     tunnel: Option<String>,
     hello: Option<Arc<TlsHello>>,
     answer: Option<Arc<TlsAnswer>>,
+    provenance: Option<Arc<Provenance>>,
     /// The flow, if it is over already.
     ended: Option<Box<Ended>>,
 }
@@ -58,6 +59,8 @@ pub(super) struct Judged {
     pub(super) scope: Scope,
     /// What rules see of it.
     pub(super) tls: Encrypted,
+    /// What a source other than packets knows beside.
+    pub(super) provenance: Option<Arc<Provenance>>,
     /// Whether the host is worth a record in the inventory.
     pub(super) is_hint: bool,
     /// The flow, if it is over already.
@@ -75,6 +78,7 @@ pub(super) struct Handshake {
     pub(super) tunnel: Option<String>,
     pub(super) hello: Option<Arc<TlsHello>>,
     pub(super) answer: Option<Arc<TlsAnswer>>,
+    pub(super) provenance: Option<Arc<Provenance>>,
 }
 
 /// The proxy's own leg of a flow in a tunnel: where the proxy went.
@@ -137,7 +141,7 @@ impl Hints {
     /// Takes in a step of a handshake. Answers with the proxy's leg when this or an earlier flow
     /// turns out to be one.
     pub(super) fn handshake(&mut self, step: Handshake) -> Option<Relayed> {
-        let Handshake { flow, at, client, server, scope, tunnel, hello, answer } = step;
+        let Handshake { flow, at, client, server, scope, tunnel, hello, answer, provenance } = step;
         if let Some(waiting) = self.waiting.get_mut(&flow) {
             waiting.hello = waiting.hello.take().or(hello);
             waiting.answer = waiting.answer.take().or(answer);
@@ -155,7 +159,9 @@ impl Hints {
                 }
             }
         }
-        let waiting = Waiting { at, client, server, scope, tunnel, hello, answer, ended: None };
+        let ended = None;
+        let waiting =
+            Waiting { at, client, server, scope, tunnel, hello, answer, provenance, ended };
         self.waiting.insert(flow, waiting);
         self.turns.push_back((at.time, flow));
         relayed
@@ -234,7 +240,8 @@ impl Hints {
     }
 
     fn judge(&mut self, policy: &Policy, flow: u64, waiting: Waiting) -> Judged {
-        let Waiting { at, client, server, scope, tunnel, hello, answer, ended } = waiting;
+        let Waiting { at, client, server, scope, tunnel, hello, answer, provenance, ended } =
+            waiting;
         let authority = tunnel.as_deref().map(split_authority);
         let port = authority.and_then(|(_, port)| port).unwrap_or(server.port);
         // The address is the proxy's when there is a tunnel.
@@ -278,7 +285,7 @@ impl Hints {
             dns_names,
             standing,
         };
-        Judged { flow, at, scope, tls, is_hint: interest.is_any(), ended }
+        Judged { flow, at, scope, tls, provenance, is_hint: interest.is_any(), ended }
     }
 
     fn interest(

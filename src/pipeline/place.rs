@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchange::Visibility;
+use crate::exchange::{Provenance, Visibility};
 use crate::finding::severity::{self, Outcome, Reach};
 use crate::finding::{Draft, FlowTuple, Hit};
 use crate::flow::At;
@@ -37,13 +37,15 @@ pub(super) struct Place<'a> {
     contact: Option<&'a Contact>,
     /// How what was seen ended.
     outcome: Outcome,
+    /// What a source other than packets knows beside.
+    provenance: Option<&'a Provenance>,
 }
 
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
 impl<'a> Place<'a> {
-    pub(super) fn of(request: &RequestInfo, at: At, contact: &'a Contact) -> Self {
+    pub(super) fn of(request: &'a RequestInfo, at: At, contact: &'a Contact) -> Self {
         let client = request.via.unwrap_or(request.client);
         Self {
             at,
@@ -58,6 +60,7 @@ impl<'a> Place<'a> {
             proxy: contact.proxy,
             contact: Some(contact),
             outcome: Outcome::Unknown,
+            provenance: request.provenance.as_deref(),
         }
     }
 
@@ -105,7 +108,14 @@ impl<'a> Place<'a> {
             proxy: None,
             contact: None,
             outcome: Outcome::Unknown,
+            provenance: None,
         }
+    }
+
+    /// The same, told by a source other than packets.
+    pub(super) const fn told_by(mut self, provenance: Option<&'a Provenance>) -> Self {
+        self.provenance = provenance;
+        self
     }
 
     /// The same, of something that ended so.

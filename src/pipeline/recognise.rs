@@ -106,6 +106,7 @@ fn names(
             tunnel: exchange.tunnel.clone(),
             hello: hello.as_ref().map(|hello| hello.hello().into()),
             answer: answer.as_ref().map(|answer| answer.answer().into()),
+            provenance: None,
         });
     }
     Ok(None)
@@ -191,6 +192,7 @@ fn play(exchange: &GivenExchange, at: At, tap: &mut Tap) -> Result<(), String> {
         tunnel: None,
         visibility: Visibility::Body,
         at,
+        provenance: None,
     };
     let mut state = crate::mcp::FlowState::default();
     let mut step = |event: ExchangeEvent<'_>| {

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 16] = [
     &["decode"],
     &["flow"],
     &["exchange"],
-    &["app"],
+    &["app", "logs"],
     &["content"],
     &["inspect"],
     &["observation", "secret"],
@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 16] = [
     &["memory"],
     &["rules"],
     &["finding"],
-    &["sinks"],
+    &["sinks", "intake"],
     &["pipeline"],
     &["cli"],
 ];
@@ -75,8 +75,10 @@ fn no_module_uses_a_later_one() {
 fn the_core_reads_no_clock_file_or_socket() {
     let source = root().join("src");
     let mut wrong = Vec::new();
-    let layers =
-        ["decode", "flow", "app", "exchange", "content", "inspect", "mcp", "memory", "finding"];
+    let layers = [
+        "decode", "flow", "app", "logs", "exchange", "content", "inspect", "mcp", "memory",
+        "finding",
+    ];
     for layer in layers {
         let mut all = Vec::new();
         files(&source.join(layer), &mut all);

@@ -150,6 +150,7 @@ fn end<S: ExchangeSink>(open: &Open, finish: Finish, at: At, sink: &mut S) {
         tunnel: None,
         visibility: Visibility::Tls,
         at,
+        provenance: None,
     };
     let end = FlowEnd {
         application: Some(Application::Quic),

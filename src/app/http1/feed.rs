@@ -37,6 +37,7 @@ impl<'a> Line<'a> {
             tunnel: tunnel.map(|authority| &**authority),
             visibility: Visibility::Body,
             at: self.at,
+            provenance: None,
         }
     }
 }

@@ -57,6 +57,7 @@ fn hello(flow: u64, sni: &str, carrier: Carrier) -> Observation {
         tunnel: None,
         hello: Some(Arc::new(hello)),
         answer: None,
+        provenance: None,
     };
     Observation { flow, at: at(0), event }
 }

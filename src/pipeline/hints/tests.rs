@@ -45,6 +45,7 @@ fn hello(flow: u64, millis: i64, client: &str, hello: TlsHello) -> Observation {
         tunnel: None,
         hello: Some(Arc::new(hello)),
         answer: None,
+        provenance: None,
     };
     Observation { flow, at: at(millis), event }
 }
@@ -67,7 +68,11 @@ fn answered(name: &str, address: &str, millis: i64) -> Observation {
     let questions = vec![(name.to_owned(), 1)];
     let message = DnsMessage { response: true, questions, addresses, ..DnsMessage::default() };
     let (client, server) = (end("10.0.0.1:5353"), end("10.0.0.53:53"));
-    Observation { flow: 0, at: at(millis), event: Event::Dns { client, server, message } }
+    Observation {
+        flow: 0,
+        at: at(millis),
+        event: Event::Dns { client, server, message, provenance: None },
+    }
 }
 
 /// Rule, key, client and count of each finding, and the inventory.
@@ -289,6 +294,7 @@ fn at_the_bound_the_oldest_handshake_is_judged_early() {
             tunnel,
             hello,
             answer,
+            provenance: None,
         });
     }
     assert!(hints.next(&policy, at(0).time, false).is_some());

@@ -328,7 +328,7 @@ pub static CATALOGUE: &[Spec] = &[
     head(Key::HttpPort, "http.port", Shape::Number, "Port that the request is for."),
     head(Key::HttpScheme, "http.scheme", Shape::Text, "`http` in the clear, `https` inside TLS; `tcp` and `tls` without HTTP.").values(&["http", "https", "tcp", "tls"]),
     head(Key::HttpVersion, "http.version", Shape::Text, "HTTP version of the request.").values(&["1.0", "1.1", "2"]),
-    head(Key::HttpVisibility, "http.visibility", Shape::Text, "How much the source shows: names only, header fields, or bodies too.").values(&["tls", "head", "body"]),
+    head(Key::HttpVisibility, "http.visibility", Shape::Text, "How much the source shows: names only, what a log has (some header fields), all header fields, or bodies too.").values(&["tls", "log", "head", "body"]),
     head(Key::HttpViaProxy, "http.via_proxy", Shape::Bool, "The request was made through an explicit proxy."),
     head(Key::HttpUserAgent, "http.user_agent", Shape::Text, "`User-Agent` of the request."),
     head(Key::HttpOrigin, "http.origin", Shape::Text, "`Origin` of the request."),

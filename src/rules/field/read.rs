@@ -322,6 +322,7 @@ const fn version_name(version: Version) -> &'static str {
 const fn visibility_name(visibility: Visibility) -> &'static str {
     match visibility {
         Visibility::Tls => "tls",
+        Visibility::Log => "log",
         Visibility::Head => "head",
         Visibility::Body => "body",
     }
