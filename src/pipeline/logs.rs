@@ -204,6 +204,7 @@ pub(super) fn files(summaries: &[LogSummary]) -> Vec<LogFile> {
         lines: summary.counters.lines,
         records: summary.counters.records,
         bad_lines: summary.counters.bad,
+        turned_away: 0,
         bytes: summary.bytes,
         stopped: summary.stopped.as_ref().map(ToString::to_string),
     };

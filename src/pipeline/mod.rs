@@ -10,6 +10,7 @@ mod analysis;
 mod contacts;
 mod events;
 mod flows;
+mod gate;
 mod hints;
 mod host_names;
 mod interest;

@@ -134,6 +134,8 @@ pub struct LogFile {
     pub records: u64,
     /// Those that could not be read.
     pub bad_lines: u64,
+    /// Those that were turned away because the run could not keep up; the source has them still.
+    pub turned_away: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Why reading stopped before the end.
