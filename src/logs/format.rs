@@ -1,11 +1,43 @@
 //! The formats, each in a file with the table of what its fields mean.
 
+mod cloudflare;
+mod envoy_json;
+mod envoy_tap;
+mod haproxy_json;
+mod har;
 mod json;
+mod mitmproxy;
+mod netskope_json;
+mod nginx_json;
+mod recommended;
+mod squid_json;
+mod suricata_eve;
+mod zeek_json;
+mod zscaler_json;
+
+#[cfg(test)]
+mod tests;
 
 use super::Spec;
 
 /// All formats that are recognised by themselves, the surest to tell first.
-pub const ALL: &[&Spec] = &[];
+pub const ALL: &[&Spec] = &[
+    &har::SPEC,
+    &envoy_tap::SPEC,
+    &suricata_eve::SPEC,
+    &zeek_json::SPEC,
+    &cloudflare::GATEWAY_HTTP,
+    &cloudflare::GATEWAY_NETWORK,
+    &cloudflare::GATEWAY_DNS,
+    &cloudflare::MCP_PORTAL,
+    &netskope_json::SPEC,
+    &zscaler_json::SPEC,
+    &mitmproxy::SPEC,
+    &envoy_json::SPEC,
+    &haproxy_json::SPEC,
+    &squid_json::SPEC,
+    &nginx_json::SPEC,
+];
 
 /// The format of a name.
 #[must_use]
