@@ -3,9 +3,12 @@
 mod cloudflare;
 mod envoy_json;
 mod envoy_tap;
+mod fields;
+pub mod generic;
 mod haproxy_json;
 mod har;
 mod json;
+mod key_value;
 mod mitmproxy;
 mod netskope_json;
 mod nginx_json;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::ALL;
+use super::generic::Mapping;
 use crate::anomaly::Anomaly;
 use crate::exchange::{
     BodyInterest, Context, DnsMessage, ExchangeEvent, ExchangeSink, Headers, TlsEvent,
 };
 use crate::flow::At;
 use crate::logs::{
-    Counters, Framing, Place, Reader, Record, Scratch, Spec, Stance, detect,
+    Counters, Framing, Likelihood, Place, Reader, Record, Scratch, Spec, Splitter, Stance, detect,
     feed,
 };
 use crate::time::Timestamp;
@@ -79,6 +80,15 @@ pub(super) fn check(spec: &'static Spec, name: &str) {
     let found = detect(&bytes);
     assert_eq!(found.first().map(|(found, _)| found.name), Some(spec.name), "{name}: {found:?}");
     expect(&path, name, &lines(spec, &bytes));
+}
+
+/// What a mapping reads of a fixture is what is expected, and nothing takes it for another format.
+pub(super) fn told_by(mapping: &Mapping, name: &str) {
+    let (path, bytes) = fixture(name);
+    let found = detect(&bytes);
+    assert!(found.iter().all(|(_, how)| *how < Likelihood::Certain), "{name}: {found:?}");
+    let reader = Reader::with(Splitter::new(mapping.framing()), mapping.open());
+    expect(&path, name, &tell(reader, mapping.stance(), mapping.name(), [&bytes[..]]));
 }
 
 fn expect(path: &Path, name: &str, (text, counters): &(String, Counters)) {
