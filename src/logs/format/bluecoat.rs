@@ -31,6 +31,8 @@ fn judge(bytes: &[u8]) -> Likelihood {
 static DIALECT: Dialect = Dialect {
     layout: Layout::EXTENDED,
     table: FIELDS,
+    otherwise: &[],
+    set_separator: None,
     absent: &[],
     has_bare_header: false,
     defaults: &[&MAIN],

@@ -6,17 +6,22 @@
 
 use std::borrow::Cow;
 
-use super::super::{Format, Line, Meaning, Reason, Record, Value};
+use super::super::{Format, Line, Meaning, Reason, Record, Text, Value};
 use super::fields::{Field, Fields, Layout};
 use super::key_value::{Table, find};
 
 /// Columns that are looked at; further ones of a header are passed over.
 const MAX_COLUMNS: usize = 1_024;
 
+/// Names of the second table of a dialect, at most.
+const MAX_RANKS: usize = 8;
+
 /// What a column is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Column {
     Known(Meaning),
+    /// What is used where a line has nothing better, by its place in the second table.
+    Otherwise(usize, Meaning),
     /// `cs(Name)`: a header field that the table does not have.
     RequestField(Box<str>),
     /// `rs(Name)` or `sc(Name)`.
@@ -30,13 +35,22 @@ pub(super) struct Columns {
     /// Between the values of a column that may have several.
     set_separator: Option<u8>,
     has_date: bool,
+    has_otherwise: bool,
 }
 
 impl Columns {
     /// Columns with these names, in their order.
-    pub(super) fn of<'a>(names: impl Iterator<Item = Cow<'a, str>>, table: &Table) -> Self {
+    pub(super) fn of<'a>(names: impl Iterator<Item = Text<'a>>, table: &Table) -> Self {
+        Self::ranked(names, table, &[])
+    }
+
+    /// The same with a second table, of what is used where a line has nothing better: the best
+    /// first.
+    fn ranked<'a>(names: impl Iterator<Item = Text<'a>>, table: &Table, otherwise: &Table) -> Self {
+        let names = names.take(MAX_COLUMNS);
         let mut columns: Vec<_> =
-            names.take(MAX_COLUMNS).map(|name| Column::of(name.trim(), table)).collect();
+            names.map(|name| Column::of(name.trim(), table, otherwise)).collect();
+        let has_otherwise = columns.iter().any(|column| matches!(column, Column::Otherwise(..)));
         let has = |meaning| columns.contains(&Column::Known(meaning));
         let (has_date, has_time_of_day) = (has(Meaning::Date), has(Meaning::TimeOfDay));
         if has_date && has_time_of_day {
@@ -47,7 +61,8 @@ impl Columns {
                 }
             }
         }
-        Self { columns, set_separator: None, has_date: has_date || !has_time_of_day }
+        let has_date = has_date || !has_time_of_day;
+        Self { columns, set_separator: None, has_date, has_otherwise }
     }
 
     /// The same with several values in one column, this byte between them.
@@ -67,6 +82,9 @@ impl Columns {
         absent: &[&str],
         record: &mut Record<'a>,
     ) -> Result<(), Reason> {
+        if self.has_otherwise {
+            self.fill_otherwise(fields.clone(), absent, record)?;
+        }
         for column in &self.columns {
             let field = fields.need()?;
             if *column == Column::Known(Meaning::Unused)
@@ -82,13 +100,37 @@ impl Columns {
                 Column::ResponseField(name) if !is_nothing(field) => {
                     record.response_field(name.clone().into_string(), field.text());
                 }
-                Column::RequestField(_) | Column::ResponseField(_) => {}
+                Column::Otherwise(..) | Column::RequestField(_) | Column::ResponseField(_) => {}
             }
         }
         match fields.next() {
             None => Ok(()),
             Some(_) => Err(Reason::of("the line has more fields than its header has names")),
         }
+    }
+
+    /// Puts what the second table names, the best last, so that it holds; what the first table
+    /// names comes after all of them.
+    fn fill_otherwise<'a>(
+        &self,
+        fields: Fields<'a>,
+        absent: &[&str],
+        record: &mut Record<'a>,
+    ) -> Result<(), Reason> {
+        let mut ranks = [None; MAX_RANKS];
+        for (column, field) in self.columns.iter().zip(fields) {
+            let field = field?;
+            if let Column::Otherwise(rank, meaning) = column
+                && !absent.iter().any(|absent| absent.as_bytes() == field.raw)
+                && let Some(slot) = ranks.get_mut(*rank)
+            {
+                *slot = Some((*meaning, field));
+            }
+        }
+        for (meaning, field) in ranks.into_iter().rev().flatten() {
+            self.put(meaning, field, record)?;
+        }
+        Ok(())
     }
 
     fn put<'a>(
@@ -103,16 +145,29 @@ impl Columns {
             return record.put(meaning, Value::Text(field.text()));
         };
         for raw in field.raw.split(|byte| *byte == separator) {
-            record.put(meaning, Value::Text(Field { raw, ..field }.text()))?;
+            record.put(meaning, Value::Text(Field { raw: bare(raw), ..field }.text()))?;
         }
         Ok(())
     }
 }
 
+/// A value of a list, without what a list in JSON has around it.
+fn bare(raw: &[u8]) -> &[u8] {
+    let is_mark = |byte: &u8| matches!(byte, b'[' | b']' | b'"' | b' ');
+    let start = raw.iter().position(|byte| !is_mark(byte)).unwrap_or(raw.len());
+    let end = raw.iter().rposition(|byte| !is_mark(byte)).map_or(start, |last| last + 1);
+    raw.get(start..end).unwrap_or_default()
+}
+
 impl Column {
-    fn of(name: &str, table: &Table) -> Self {
+    fn of(name: &str, table: &Table, otherwise: &Table) -> Self {
         if let Some((_, meaning)) = find(table, name.as_bytes()).and_then(|at| table.get(at)) {
             return Self::Known(*meaning);
+        }
+        if let Some(rank) = find(otherwise, name.as_bytes())
+            && let Some((_, meaning)) = otherwise.get(rank)
+        {
+            return Self::Otherwise(rank, *meaning);
         }
         let inside = |prefix: &str| {
             let inner = name.strip_prefix(prefix)?.strip_suffix(')')?;
@@ -137,6 +192,10 @@ pub(super) struct Dialect {
     pub(super) layout: Layout,
     /// What the columns mean, by their names, whatever their case.
     pub(super) table: &'static Table,
+    /// What is used where a line has nothing better: the best first, [`MAX_RANKS`] at most.
+    pub(super) otherwise: &'static Table,
+    /// Between the values of a column that may have several.
+    pub(super) set_separator: Option<u8>,
     /// Values that say nothing, besides those of all formats.
     pub(super) absent: &'static [&'static str],
     /// A header need not begin with `#Fields:`: its first field is a name of the table.
@@ -145,6 +204,13 @@ pub(super) struct Dialect {
     pub(super) defaults: &'static [&'static [&'static str]],
     /// What columns alone do not say.
     pub(super) finish: for<'a> fn(&mut Record<'a>) -> Line,
+}
+
+impl Dialect {
+    fn columns<'a>(&self, names: impl Iterator<Item = Text<'a>>) -> Columns {
+        let columns = Columns::ranked(names, self.table, self.otherwise);
+        Columns { set_separator: self.set_separator, ..columns }
+    }
 }
 
 /// Reads the lines of a dialect.
@@ -177,7 +243,7 @@ impl Delimited {
         // Names follow their colon after a blank, whatever separates them.
         let names = Fields::new(names.trim_ascii(), self.layout);
         let names = names.map_while(Result::ok).map(Field::text);
-        self.columns = Some(Columns::of(names, self.dialect.table));
+        self.columns = Some(self.dialect.columns(names));
     }
 
     fn is_bare_header(&self, line: &[u8]) -> bool {
@@ -186,8 +252,9 @@ impl Delimited {
         }
         let line = line.strip_prefix(b"\"").unwrap_or(line);
         // Most lines of data begin with a number, which no name does.
-        line.first().is_some_and(u8::is_ascii_alphabetic)
-            && find(self.dialect.table, first_word(line)).is_some()
+        let Dialect { table, otherwise, .. } = self.dialect;
+        let is_name = |word| find(table, word).or_else(|| find(otherwise, word)).is_some();
+        line.first().is_some_and(u8::is_ascii_alphabetic) && is_name(first_word(line))
     }
 }
 
@@ -197,7 +264,7 @@ fn default_columns(dialect: &Dialect, line: &[u8]) -> Result<Columns, Reason> {
     let names = dialect.defaults.iter().find(|names| names.len() == count).ok_or(Reason::of(
         "no header line has named the columns, and they are not the default ones",
     ))?;
-    Ok(Columns::of(names.iter().map(|name| Cow::Borrowed(*name)), dialect.table))
+    Ok(dialect.columns(names.iter().map(|name| Cow::Borrowed(*name))))
 }
 
 /// What stands before the first byte that may separate fields.
@@ -260,6 +327,8 @@ mod tests {
             ("who", Meaning::User),
             ("group", Meaning::Group),
         ],
+        otherwise: &[("best", Meaning::Device), ("good", Meaning::Device)],
+        set_separator: Some(b';'),
         absent: &["NotChecked"],
         has_bare_header: true,
         defaults: &[&["date", "time", "who"]],
@@ -315,6 +384,25 @@ mod tests {
     fn bare_headers_with_commas_make_commas_separate() {
         let found = run(&["who,stamp,other", "\"a, b\",1795334400,x"]);
         assert_eq!(found, ["1795334400 a, b []"]);
+    }
+
+    #[test]
+    fn the_best_name_holds_in_any_order_and_lists_have_several_values() {
+        for (header, line, device) in [
+            ("good,best", "b,a", "a"),
+            ("best,good", "a,b", "a"),
+            ("best,good", "-,b", "b"),
+            ("best,good", "NotChecked,b", "b"),
+        ] {
+            let mut format = Delimited::new(DIALECT);
+            let header = format!("{header},group");
+            assert_eq!(format.line(header.as_bytes(), &mut Record::default()), Ok(Line::Nothing));
+            let line = format!("{line},\"[\"\"x\"\";y]\"");
+            let mut record = Record::default();
+            format.line(line.as_bytes(), &mut record).unwrap();
+            assert_eq!(record.device.as_deref(), Some(device), "{line}");
+            assert_eq!(record.groups, ["x", "y"]);
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ fn judge(bytes: &[u8]) -> Likelihood {
 static DIALECT: Dialect = Dialect {
     layout: Layout::EXTENDED,
     table: FIELDS,
+    otherwise: &[],
+    set_separator: None,
     absent: &["NotChecked", "NotAvailable", "N/A", "UNKNOWN"],
     has_bare_header: true,
     defaults: &[],

@@ -121,6 +121,8 @@ fn put<'a>(meaning: Meaning, field: Field<'a>, record: &mut Record<'a>) -> Resul
 static DIALECT: Dialect = Dialect {
     layout: Layout::CSV,
     table: KEYS,
+    otherwise: &[],
+    set_separator: None,
     absent: ABSENT,
     has_bare_header: true,
     defaults: &[&ORDER],
