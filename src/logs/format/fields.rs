@@ -258,7 +258,9 @@ mod tests {
 
     fn split(line: &str, layout: Layout) -> Vec<String> {
         let fields = Fields::new(line.as_bytes(), layout);
-        fields.map(|field| field.map_or("!".into(), |field| field.text().into_owned())).collect()
+        fields
+            .map(|field| field.map_or_else(|_| "!".into(), |field| field.text().into_owned()))
+            .collect()
     }
 
     #[test]
