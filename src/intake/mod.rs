@@ -5,7 +5,17 @@
 //! [`Tap`](crate::mcp::Tap) of its own, and hands [`Parcel`]s of observations to the run through an
 //! [`Outlet`].
 
+mod clock;
+pub mod icap;
+mod listen;
+pub mod push;
+mod stream;
+pub mod syslog;
+pub mod tls;
+
 use std::fmt;
+
+pub use listen::Running;
 
 use crate::flow::At;
 use crate::observation::{ExchangeId, Observation};
