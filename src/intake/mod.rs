@@ -7,10 +7,13 @@
 
 mod clock;
 pub mod icap;
+mod lines;
 mod listen;
 pub mod push;
 mod stream;
 pub mod syslog;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use std::fmt;
