@@ -65,13 +65,15 @@ impl FlowTuple {
     }
 }
 
-/// A packet as Wireshark names it.
+/// A packet as Wireshark names it, or a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PacketRef {
     /// The capture file.
     pub file: Arc<str>,
     /// Number in the file, from 1: `frame.number`.
     pub number: u64,
+    /// It is a line of a log instead.
+    pub is_line: bool,
 }
 
 /// From the index of a packet over the whole run to its file and number, and from a scope to what

@@ -145,11 +145,15 @@ impl PacketNames for Names {
     fn name(&self, packet: u64) -> Option<PacketRef> {
         if let Some((log, number)) = At::line_of(packet) {
             let file = Arc::clone(self.logs.get(usize::from(log))?);
-            return Some(PacketRef { file, number });
+            return Some(PacketRef { file, number, is_line: true });
         }
         let at = self.files.partition_point(|file| file.first <= packet);
         let file = self.files.get(at.checked_sub(1)?)?;
-        Some(PacketRef { file: Arc::clone(&file.name), number: packet - file.first + 1 })
+        Some(PacketRef {
+            file: Arc::clone(&file.name),
+            number: packet - file.first + 1,
+            is_line: false,
+        })
     }
 
     fn path(&self, scope: Scope) -> Option<&TunnelPath> {

@@ -119,7 +119,8 @@ fn listed(findings: &[&Finding]) -> String {
         let severity = severity_name(finding.severity);
         _ = write!(text, "{severity}: {} [{}]", finding.text, finding.server_key);
         if let Some(packet) = finding.packets.first() {
-            _ = write!(text, " {} packet {}", packet.file, packet.number);
+            let what = if packet.is_line { "line" } else { "packet" };
+            _ = write!(text, " {} {what} {}", packet.file, packet.number);
         }
         _ = write!(text, ", {} times, id {}", finding.count, finding.id);
         if !finding.software.is_empty() {

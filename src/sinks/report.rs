@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use layout::{Page, bytes, counted, listed};
 pub use table::Table;
 
-use super::event::{Coverage, ServerEvent, StatsEvent};
+use super::event::{Coverage, LogFile, ServerEvent, StatsEvent};
 use super::printable;
 use crate::finding::Finding;
 use crate::rules::Severity;
@@ -113,8 +113,20 @@ impl Report<'_> {
         });
         let coverage = &self.stats.coverage;
         let never = "servers over stdio, and what a tool does behind its server: never on the wire";
-        for line in stopped.chain(missing(coverage)).chain([never.to_owned()]) {
+        let logs = self.stats.logs.iter().flat_map(of_log);
+        let missing = stopped.chain(logs).chain(missing(coverage));
+        for line in missing.chain([never.to_owned()]) {
             page.paragraph(&line, 2, 4)?;
+        }
+        self.stats.logs.iter().try_for_each(|log| {
+            let (file, format) = (printable(&log.file), printable(&log.format));
+            let lines = counted(log.lines, "line");
+            let read =
+                format!("read {} of {lines} of {file} ({format})", log.lines - log.bad_lines);
+            page.paragraph(&read, 2, 4)
+        })?;
+        if coverage.packets == 0 && !self.stats.logs.is_empty() {
+            return Ok(());
         }
         let read = match coverage.permille() {
             None => "no TCP payload in the capture".to_owned(),
@@ -142,6 +154,15 @@ fn by_severity(findings: &[Finding]) -> String {
     let parts: Vec<String> =
         worst_first.map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
     parts.join(", ")
+}
+
+/// What of a log was not read.
+fn of_log(log: &LogFile) -> Vec<String> {
+    let file = printable(&log.file);
+    let bad = (log.bad_lines > 0)
+        .then(|| format!("{} of {file} that cannot be read", counted(log.bad_lines, "line")));
+    let stopped = log.stopped.as_ref().map(|why| format!("the rest of {file}: {}", printable(why)));
+    bad.into_iter().chain(stopped).collect()
 }
 
 /// One line for each way in which something was not seen.

@@ -278,7 +278,11 @@ fn locations(finding: &Finding) -> Vec<Location<'_>> {
         },
         logical_locations: std::iter::once(server())
             .chain(packets.into_iter().map(|packet| LogicalLocation {
-                fully_qualified_name: format!("frame.number == {}", packet.number).into(),
+                fully_qualified_name: if packet.is_line {
+                    format!("line {}", packet.number).into()
+                } else {
+                    format!("frame.number == {}", packet.number).into()
+                },
                 kind: "packet",
             }))
             .collect(),

@@ -8,7 +8,7 @@ impl PacketNames for TwoFiles {
     fn name(&self, packet: u64) -> Option<PacketRef> {
         let (file, number) =
             if packet < 100 { ("a.pcap", packet + 1) } else { ("b.pcap", packet - 99) };
-        Some(PacketRef { file: file.into(), number })
+        Some(PacketRef { file: file.into(), number, is_line: false })
     }
 }
 
@@ -69,7 +69,7 @@ fn ten_thousand_repeats_are_one_finding() {
     let finding = &findings[0];
     assert_eq!(finding.count, 10_000);
     assert_eq!(finding.packets.len(), 16);
-    assert_eq!(finding.packets[0], PacketRef { file: "a.pcap".into(), number: 1 });
+    assert_eq!(finding.packets[0], PacketRef { file: "a.pcap".into(), number: 1, is_line: false });
     assert_eq!(finding.flows.len(), 1);
     assert_eq!(finding.last_seen, Timestamp::from_parts(3599, 0));
 }

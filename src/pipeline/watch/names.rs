@@ -38,11 +38,11 @@ impl PacketNames for InterfaceNames {
     /// The interface, and the packet's number over all interfaces, from 1; of a line, its log.
     fn name(&self, packet: u64) -> Option<PacketRef> {
         if let Some((log, number)) = At::line_of(packet) {
-            return Some(PacketRef { file: self.inlet.source(log)?.name, number });
+            return Some(PacketRef { file: self.inlet.source(log)?.name, number, is_line: true });
         }
         let interface = usize::try_from(packet & (MAX_INTERFACES as u64 - 1)).ok()?;
         let file = Arc::clone(self.interfaces.get(interface)?);
-        Some(PacketRef { file, number: (packet >> INTERFACE_BITS) + 1 })
+        Some(PacketRef { file, number: (packet >> INTERFACE_BITS) + 1, is_line: false })
     }
 }
 

@@ -232,7 +232,7 @@ impl From<&Matched> for MatchedText {
 
 impl From<&PacketRef> for Packet {
     fn from(packet: &PacketRef) -> Self {
-        Self { file: packet.file.to_string(), number: packet.number }
+        Self { file: packet.file.to_string(), number: packet.number, is_line: packet.is_line }
     }
 }
 

@@ -72,6 +72,9 @@ pub struct Packet {
     pub file: String,
     /// Number in the file, from 1.
     pub number: u64,
+    /// It is a line of a log.
+    #[serde(rename = "line", skip_serializing_if = "std::ops::Not::not")]
+    pub is_line: bool,
 }
 
 /// The key of a server.

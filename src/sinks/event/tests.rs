@@ -62,7 +62,7 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         last_seen: at(60),
         first_packet: 16,
         flows: vec![FlowTuple { client, server, protocol: 6 }],
-        packets: vec![PacketRef { file: "day 1/a.pcap".into(), number: 17 }],
+        packets: vec![PacketRef { file: "day 1/a.pcap".into(), number: 17, is_line: false }],
         tunnels: TunnelPath::default(),
     }
 }
@@ -247,7 +247,7 @@ fn a_finding_line_has_the_tunnels_outermost_first() {
 fn a_message_line_leaves_out_what_is_not_known() {
     let event = MessageEvent {
         timestamp: at(1),
-        packet: Some(Packet { file: "a.pcap".into(), number: 4 }),
+        packet: Some(Packet { file: "a.pcap".into(), number: 4, is_line: false }),
         source: Endpoint::new("10.0.0.1".parse().unwrap(), 40_000).into(),
         destination: Endpoint::new("192.0.2.1".parse().unwrap(), 8000).into(),
         client: None,

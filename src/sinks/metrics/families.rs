@@ -20,6 +20,7 @@ pub fn render(snapshot: &Snapshot, format: Format) -> String {
     }
     protocols(&mut page, snapshot);
     coverage(&mut page, snapshot);
+    logs(&mut page, snapshot);
     findings(&mut page, snapshot);
     outputs(&mut page, snapshot);
     packets(&mut page, snapshot);
@@ -298,6 +299,26 @@ fn coverage(page: &mut Exposition, snapshot: &Snapshot) {
         ("evictions", "Flows, messages and servers pushed out by bounds.", coverage.evictions),
     ] {
         page.counter(name, help).number(&[], count);
+    }
+}
+
+/// What came by logs and from proxies. A source is a path or an address that somebody gave.
+fn logs(page: &mut Exposition, snapshot: &Snapshot) {
+    let mut lines = page.counter("log_lines", "Lines of logs, or requests of proxies.");
+    for log in &snapshot.logs {
+        let quiet = log.lines.saturating_sub(log.records).saturating_sub(log.bad_lines);
+        for (result, count) in [
+            ("record", log.records),
+            ("nothing", quiet),
+            ("bad", log.bad_lines),
+            ("turned_away", log.turned_away),
+        ] {
+            lines.number(&[("source", &log.file), ("result", result)], count);
+        }
+    }
+    let mut bytes = page.counter("log_bytes", "Bytes of logs, or of requests of proxies.");
+    for log in &snapshot.logs {
+        bytes.number(&[("source", &log.file)], log.bytes);
     }
 }
 

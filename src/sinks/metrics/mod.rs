@@ -26,7 +26,7 @@ pub use families::render;
 pub use health::{Health, InterfaceHealth, Interval, Status};
 pub use server::{DEFAULT_ADDRESS, Server, serve};
 
-use super::event::{Coverage, StatsEvent};
+use super::event::{Coverage, LogFile, StatsEvent};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub counters: BTreeMap<String, u64>,
     /// Oddities of the traffic as `layer/kind`: those of the statistics event.
     pub anomalies: BTreeMap<String, u64>,
+    /// Logs, and servers that proxies send to.
+    pub logs: Vec<LogFile>,
     /// What could be seen, and what not.
     pub coverage: Coverage,
     /// Body bytes that came out of decoding, by content coding.
@@ -152,6 +154,7 @@ impl Snapshot {
         self.counters.clone_from(&stats.counters);
         self.anomalies.clone_from(&stats.anomalies);
         self.coverage = stats.coverage;
+        self.logs.clone_from(&stats.logs);
     }
 
     /// Packets that came, and packets that were lost, wherever.

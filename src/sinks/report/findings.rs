@@ -87,8 +87,15 @@ fn details<W: Write>(page: &mut Page<'_, W>, finding: &Finding) -> io::Result<()
     if !software.is_empty() {
         page.paragraph(&format!("software: {software}"), 14, 16)?;
     }
-    if let Some(user) = &finding.user {
-        page.paragraph(&format!("user: {}", printable(user)), 14, 16)?;
+    let names = [("user", &finding.user), ("device", &finding.device)];
+    for (what, name) in names {
+        if let Some(name) = name {
+            page.paragraph(&format!("{what}: {}", printable(name)), 14, 16)?;
+        }
+    }
+    if finding.sources.len() > 1 {
+        let sources = finding.sources.iter().map(|source| printable(source).into_owned());
+        page.paragraph(&format!("told by: {}", listed(sources, 4)), 14, 16)?;
     }
     if let Some(matched) = finding.matched.first() {
         let text: String = matched.text.chars().take(MAX_MATCHED_CHARS).collect();
@@ -116,6 +123,9 @@ fn line(finding: &Finding) -> String {
 fn place(finding: &Finding) -> String {
     finding.packets.first().map_or_else(String::new, |packet| {
         let file = printable(&packet.file);
+        if packet.is_line {
+            return format!("look: {file}, line {}", packet.number);
+        }
         format!("look: {file}, frame.number == {}{}", packet.number, inside(finding))
     })
 }
