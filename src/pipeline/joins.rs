@@ -7,7 +7,7 @@
 //! - the request's id (`X-Request-Id`), host, path and method;
 //! - the community id of the flow, host, path and method;
 //! - address and port of the client, host, path and method, within [`CONNECTION_WINDOW`];
-//! - where the log has no port, the client's address instead, within [`CLIENT_WINDOW`].
+//! - where one of them has no port, the client's address instead, within [`CLIENT_WINDOW`].
 //!
 //! Of several exchanges that are alike, the nearest in time is taken, and each only once. What shows
 //! more than the first source did is never dropped.
@@ -132,6 +132,7 @@ impl Joins {
                 told.source != Some(source)
                     && !taken.contains_key(&(told.id, source))
                     && told.visibility >= about.visibility
+                    && about.may_have_port(told.flow.client.port)
                     && about.distance(told.time) <= window
             };
             let best = alike.iter().filter(fits).min_by_key(|told| about.distance(told.time));
@@ -257,11 +258,15 @@ impl<'a> About<'a> {
         let is_known = !client.ip.is_unspecified();
         let connection =
             (is_known && client.port > 0).then_some(Key::Connection(client, self.what));
-        // Under its address alone whatever has no port is looked for, and found.
-        let looks_by_port = self.provenance.is_some() && client.port > 0;
-        let alone = (is_known && !looks_by_port).then_some(Key::Client(client.ip, self.what));
+        let alone = is_known.then_some(Key::Client(client.ip, self.what));
         let ids = [self.request_id.map(hashed).map(Key::RequestId), community.map(Key::Community)];
         ids.into_iter().flatten().chain(connection).chain(alone)
+    }
+
+    /// Ports that are known are equal.
+    const fn may_have_port(&self, port: u16) -> bool {
+        let own = self.flow.client.port;
+        own == 0 || port == 0 || own == port
     }
 
     fn distance(&self, time: Timestamp) -> Duration {

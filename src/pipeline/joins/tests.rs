@@ -122,6 +122,14 @@ fn without_a_port_only_what_is_near_in_time_is_the_same() {
 }
 
 #[test]
+fn a_line_with_a_port_joins_one_without() {
+    let mut joins = joins();
+    admitted(&mut joins, &line(0, 1, 0, &[(Meaning::Client, "10.0.0.5")]));
+    assert!(admitted(&mut joins, &line(1, 1, 1, &[(Meaning::Client, "10.0.0.5:9")])));
+    assert!(!admitted(&mut joins, &line(2, 1, 1, &[(Meaning::Client, "10.0.0.6:9")])));
+}
+
+#[test]
 fn a_community_id_or_a_request_id_is_enough() {
     const OTHER: &[(Meaning, &str)] =
         &[(Meaning::Client, "10.9.9.9:1"), (Meaning::RequestId, "r-1")];
