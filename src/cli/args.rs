@@ -1,6 +1,8 @@
 //! The command line as typed.
 
 mod ask;
+#[allow(dead_code, unreachable_pub, reason = "commands that take them in come next")]
+mod intake;
 mod outputs;
 mod outputs_file;
 mod rules;

@@ -19,6 +19,7 @@ mod cli;
 mod corpus;
 mod deploy;
 mod engine;
+mod icap;
 mod layering;
 mod live;
 mod packets;

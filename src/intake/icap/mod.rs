@@ -25,7 +25,9 @@
 //!   preview is): a moment later, and safe at every moment. One of unknown length, an event stream
 //!   above all, is answered at once, and breaks if the server is killed within its first 64 KiB;
 //!   with [`Bodies::Head`] nothing ever breaks and no response body is seen.
-//! - What is [passed through](Bodies::Whole) breaks if the server is killed before its end.
+//! - What is [passed through](Bodies::Whole) breaks if the server is killed before its end, and if
+//!   an event stream is silent for longer than `icap_io_timeout`, which then has to be as long as
+//!   `read_timeout`. Early answers do not mind: a stream that was silent for longer went on.
 //!
 //! Parts: `connection` reads requests and answers them, `core` is what connections share, `page`
 //! is what a refused client sees.
