@@ -5,6 +5,9 @@
 //! [`Tap`](crate::mcp::Tap) of its own, and hands [`Parcel`]s of observations to the run through an
 //! [`Outlet`].
 
+pub mod checkpoint;
+pub mod tail;
+
 use std::fmt;
 
 use crate::flow::At;
