@@ -32,6 +32,8 @@
 //!   is in a spool is delivered, whatever the checkpoint says. A checkpoint waits until all lines
 //!   before it are in the spools, so that none is lost; those behind it may be delivered twice, as
 //!   rows of their own: at least once.
+//! - Events of packets that were written behind the checkpoint are cut too, and do not come again:
+//!   those of the last second before a kill, in a run that has interfaces beside logs.
 //! - A finding whose window was open is begun anew by the lines that follow, as after any kill.
 //!
 //! # Bounds

@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use dialect::{BuiltIn, Dialect, Dialects, Open};
+pub use dialect::{Dialect, Dialects, Formats, Open};
 pub use ledger::Ledger;
 
 use super::Outlet;
@@ -290,7 +290,10 @@ impl Tail {
         Ok(Tailing { stop, ledger, thread: Some(thread) })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "files are looked at by the clock of the machine")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "files are looked at by the clock of the machine"
+    )]
     fn run(mut self) {
         let begun = Instant::now();
         let mut pause = LOOK.0;

@@ -70,4 +70,19 @@ impl Events {
         }
         Ok(Cut::Gone)
     }
+
+    /// Gives a file that a killed run left its final name, if that is free.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn finish(&self, partial: &str) -> io::Result<()> {
+        let path = PathBuf::from(format!("{}{partial}", self.path));
+        let is_it = path.metadata().is_ok_and(|metadata| {
+            (metadata.dev(), metadata.ino()) == (self.device, self.inode) && metadata.len() > 0
+        });
+        if is_it && !Path::new(&self.path).exists() {
+            std::fs::rename(path, &self.path)?;
+        }
+        Ok(())
+    }
 }

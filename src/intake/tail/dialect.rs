@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::logs::format::generic::Mapping;
 use crate::logs::{self, Format, Framing, Likelihood, Line, Reason, Record, Spec, Stance};
 
 /// Opens a format at the beginning of a file.
@@ -35,6 +36,16 @@ impl Dialect {
     }
 }
 
+impl Dialect {
+    /// Of a mapping; `None` likewise.
+    #[must_use]
+    pub fn mapped(mapping: &Mapping) -> Option<Self> {
+        let is_lines = mapping.framing() == Framing::Lines;
+        let (name, stance, own) = (mapping.name().into(), mapping.stance(), mapping.clone());
+        is_lines.then(|| Self { name, stance, open: Arc::new(move || own.open()) })
+    }
+}
+
 /// The formats that a tail knows.
 pub trait Dialects: Send + Sync + fmt::Debug {
     /// By name.
@@ -43,27 +54,23 @@ pub trait Dialects: Send + Sync + fmt::Debug {
     fn detect(&self, beginning: &[u8]) -> Option<(Dialect, Likelihood)>;
 }
 
-/// Those of [`logs::format`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BuiltIn;
+/// Those of [`logs::format`], and mappings beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Formats {
+    /// They come before those of the same name.
+    pub mappings: Vec<Dialect>,
+}
 
-impl Dialects for BuiltIn {
+impl Dialects for Formats {
     fn named(&self, name: &str) -> Option<Dialect> {
-        logs::format::by_name(name).and_then(Dialect::of)
+        let mapping = self.mappings.iter().find(|mapping| *mapping.name == *name).cloned();
+        mapping.or_else(|| logs::format::by_name(name).and_then(Dialect::of))
     }
 
     fn detect(&self, beginning: &[u8]) -> Option<(Dialect, Likelihood)> {
-        let mut best: Option<(Dialect, Likelihood)> = None;
-        for spec in logs::format::ALL {
-            let likelihood = (spec.sniff)(beginning);
-            let least = best.as_ref().map_or(Likelihood::No, |best| best.1);
-            if likelihood > least
-                && let Some(dialect) = Dialect::of(spec)
-            {
-                best = Some((dialect, likelihood));
-            }
-        }
-        best
+        let found = logs::detect(beginning).into_iter();
+        let mut found = found.filter_map(|(spec, sure)| Some((Dialect::of(spec)?, sure)));
+        found.next()
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::StartAt;
 use super::candidate::{Candidate, rotated};
 use super::desk::{Desk, Halt, Stopped};
-use super::ledger::Change;
 use super::dialect::Dialect;
+use super::ledger::Change;
 use super::reading::{Reading, State, Usual, end_of};
-use crate::intake::checkpoint::Position;
 use crate::intake::Counts;
+use crate::intake::checkpoint::Position;
 
 /// A file that has a successor, or is gone, is left when it has not grown for so long.
 const LINGER: Duration = Duration::from_secs(10);
@@ -80,7 +80,12 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(argument: &str, path: PathBuf, named: Option<Dialect>, from: StartAt) -> Self {
+    pub(super) fn new(
+        argument: &str,
+        path: PathBuf,
+        named: Option<Dialect>,
+        from: StartAt,
+    ) -> Self {
         Self {
             argument: argument.to_owned(),
             path,

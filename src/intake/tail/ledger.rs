@@ -66,7 +66,8 @@ impl Ledger {
         }
         while books.taken.len() > MAX_FILES {
             let done = books.taken.iter().find(|(_, position)| position.is_done);
-            let Some(number) = done.or_else(|| books.taken.first_key_value()).map(|of| *of.0) else {
+            let Some(number) = done.or_else(|| books.taken.first_key_value()).map(|of| *of.0)
+            else {
                 break;
             };
             books.taken.remove(&number);
