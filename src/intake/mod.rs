@@ -6,9 +6,21 @@
 //! [`Outlet`].
 
 pub mod checkpoint;
+mod clock;
+pub mod icap;
+mod lines;
+mod listen;
+pub mod push;
+mod stream;
+pub mod syslog;
 pub mod tail;
+#[cfg(test)]
+mod testing;
+pub mod tls;
 
 use std::fmt;
+
+pub use listen::Running;
 
 use crate::flow::At;
 use crate::observation::{ExchangeId, Observation};
