@@ -1,7 +1,6 @@
 //! The command line as typed.
 
 mod ask;
-#[allow(dead_code, unreachable_pub, reason = "commands that take them in come next")]
 mod intake;
 mod logs;
 mod outputs;
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
+pub use intake::{BodiesKind, Servers};
 pub use logs::{Beginning, Followed, LOGS_HELP, Logs, LogsCommand};
 pub use outputs::{Load, Outputs};
 pub use outputs_file::OutputsCommand;
@@ -67,6 +67,9 @@ pub enum Command {
     /// Watch interfaces and tell of MCP servers as they are used, until stopped.
     #[command(after_help = WATCH_HELP)]
     Watch(Watch),
+    /// Listen for proxies that speak ICAP: `watch --icap`, at 127.0.0.1:1344 unless told otherwise.
+    #[command(after_help = WATCH_HELP)]
+    Icap(Box<Watch>),
     /// Check, test, explain, write and convert rules.
     #[command(subcommand)]
     Rules(Rules),
@@ -214,11 +217,14 @@ pub struct RunOptions {
 pub struct Watch {
     /// Interface to read, or `any`; may be given several times, for the two directions of a link
     /// for example: all of them are one network.
-    #[arg(long = "interface", short = 'i', required_unless_present = "logs", value_name = "NAME")]
+    #[arg(long = "interface", short = 'i', value_name = "NAME")]
     pub interfaces: Vec<String>,
     /// Logs that are followed.
     #[command(flatten)]
     pub followed: Followed,
+    /// Servers that proxies send to.
+    #[command(flatten)]
+    pub servers: Servers,
     /// Look only at packets that this pcap-filter(7) expression lets through. Frames with VLAN tags
     /// need `vlan and ...`.
     #[arg(long, value_name = "EXPRESSION")]

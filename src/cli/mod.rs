@@ -22,6 +22,7 @@ mod watch;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use args::{Cli, Command};
 
@@ -64,6 +65,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Where ICAP is listened for unless told otherwise; 1344 is its port (RFC 3507 section 4.2).
+const ICAP_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1344);
+
 /// Does what the command line says. What goes wrong is said on standard error.
 #[must_use]
 pub fn run(cli: Cli) -> Exit {
@@ -71,6 +75,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Replay(args) => replay::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Icap(mut args) => {
+            args.servers.icap.address.get_or_insert(ICAP_ADDRESS);
+            watch::run(&args)
+        }
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),
         Command::Findings(command) => findings::run(command),

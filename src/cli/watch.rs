@@ -4,6 +4,7 @@ mod logs;
 mod metrics;
 mod output;
 mod packets;
+mod servers;
 mod service;
 mod signals;
 
@@ -39,10 +40,16 @@ use crate::time::Timestamp;
 use metrics::Metrics;
 use output::Output;
 use packets::Kept;
+use servers::Servers;
 use service::Service;
 use signals::Signals;
 
 pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
+    if args.interfaces.is_empty() && args.followed.logs.is_empty() && !args.servers.has_any() {
+        let what = "nothing to watch: name an interface (-i eth0), a log (--logs FILE), or a server \
+                    (--icap, --push, --syslog with an address)";
+        return Err(Failure::new(what));
+    }
     let signals = Signals::new()?;
     let mut feeds = feeds(args)?;
     let given_up = give_up_privileges()
@@ -76,8 +83,10 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         feeds.iter_mut().for_each(|feed| feed.tap = Some(kept.tap()));
     }
     let metrics = args.metrics.map(Metrics::serve).transpose()?;
+    let inlet = Arc::<Inlet>::default();
+    let servers = Servers::start(&args.servers, &config, &inlet).map_err(explain)?;
     if !args.quiet {
-        complain(&greeting(args, &policy, &output, metrics.as_ref()));
+        complain(&greeting(args, &policy, &output, metrics.as_ref(), &servers));
     }
     let service = Service::new();
     service.ready();
@@ -85,11 +94,11 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let folder = args.state.as_deref().unwrap_or_else(|| Path::new(args::DEFAULT_STATE));
     let learner = args.learn.map(|time| Learner::begin(folder, time, super::approvals::now()));
     let learner = learner.transpose().map_err(explain)?;
-    let inlet = Arc::<Inlet>::default();
     let followed = found.map(|found| found.start(args, &config, &inlet, &mut output));
     let followed = followed.transpose().map_err(explain)?;
     let mut watcher = Watcher {
         followed,
+        servers: Some(servers),
         args,
         output,
         signals,
@@ -176,9 +185,10 @@ fn greeting(
     policy: &Policy,
     output: &Output,
     metrics: Option<&Metrics>,
+    servers: &Servers,
 ) -> String {
-    let watched = args.interfaces.iter().chain(&args.followed.logs);
-    let interfaces = watched.map(String::as_str).collect::<Vec<_>>().join(", ");
+    let watched = args.interfaces.iter().chain(&args.followed.logs).cloned();
+    let interfaces = watched.chain(servers.places()).collect::<Vec<_>>().join(", ");
     let (rules, approvals) = (policy.rules.rules().len(), policy.approvals.all().len());
     let files = output.files().map_or_else(String::new, |files| format!("; events go to {files}"));
     let pages = metrics
@@ -191,6 +201,8 @@ fn greeting(
 struct Watcher<'a> {
     args: &'a args::Watch,
     followed: Option<logs::Followed>,
+    /// Until the run stops.
+    servers: Option<Servers>,
     output: Output,
     signals: Signals,
     service: Service,
@@ -297,7 +309,8 @@ impl LiveObserver for Watcher<'_> {
             Occasion::Second => {
                 self.service.status(stats);
                 if let Some(metrics) = &mut self.metrics {
-                    metrics.stats(stats, self.kept.as_ref(), self.output.stats());
+                    let icap = self.servers.as_ref().and_then(Servers::icap_counters);
+                    metrics.stats(stats, self.kept.as_ref(), self.output.stats(), icap);
                 }
             }
             Occasion::Interval | Occasion::Last => {
@@ -344,6 +357,10 @@ impl LiveObserver for Watcher<'_> {
         self.service.tend(health);
         if self.signals.stop() || self.output.has_no_reader() {
             self.service.stopping();
+            // What they know is taken in before the run ends.
+            if let Some(servers) = self.servers.take() {
+                servers.stop();
+            }
             return Command::Stop;
         }
         if self.signals.reload() {

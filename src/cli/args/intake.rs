@@ -8,7 +8,32 @@ use clap::{Args, ValueEnum};
 
 use crate::time;
 
-/// TLS of a server.
+/// Servers of a run.
+#[derive(Clone, Debug, Args)]
+pub struct Servers {
+    /// ICAP.
+    #[command(flatten)]
+    pub icap: Icap,
+    /// Pushed logs.
+    #[command(flatten)]
+    pub push: Push,
+    /// Syslog.
+    #[command(flatten)]
+    pub syslog: Syslog,
+    /// TLS of all of them.
+    #[command(flatten)]
+    pub certificate: Certificate,
+}
+
+impl Servers {
+    /// Whether one is asked for.
+    #[must_use]
+    pub const fn has_any(&self) -> bool {
+        self.icap.address.is_some() || self.push.push.is_some() || self.syslog.syslog.is_some()
+    }
+}
+
+/// TLS of the servers.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Certificate {
     /// PEM file with the server's certificate (and those up to a root): TLS only.
@@ -34,6 +59,10 @@ pub enum BodiesKind {
 /// The ICAP server, in `shadowtap icap` (`--listen`) and `watch --icap`.
 #[derive(Clone, Debug, Args)]
 pub struct Icap {
+    /// Listen at this address for proxies that speak ICAP, as Squid does: they send what they
+    /// decrypt. The services are /reqmod and /respmod.
+    #[arg(long = "icap", visible_alias = "listen", value_name = "ADDRESS")]
+    pub address: Option<SocketAddr>,
     /// What is read of request bodies.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub icap_requests: BodiesKind,

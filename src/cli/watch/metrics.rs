@@ -9,6 +9,7 @@ use super::super::Failure;
 use super::packets::Kept;
 use crate::capture::live::LinkState;
 use crate::finding::{Finding, News};
+use crate::intake::icap::Counters as IcapCounters;
 use crate::pipeline::watch::Health;
 use crate::rules::Severity;
 use crate::sinks::event::{LiveStats, StatsEvent};
@@ -79,6 +80,7 @@ impl Metrics {
         stats: &StatsEvent,
         kept: Option<&Kept>,
         outputs: Vec<outbox::Stats>,
+        icap: Option<IcapCounters>,
     ) {
         let Some(live) = &stats.live else { return };
         if live.failed_reloads != self.failed_reloads {
@@ -111,6 +113,7 @@ impl Metrics {
             last_failed: self.last_failed,
         };
         shown.packets = kept.map(Kept::counters);
+        shown.icap = icap;
     }
 
     /// Rules were taken over.

@@ -91,6 +91,13 @@ impl Inlet {
         !self.names.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
+    /// How many sources there are: the number of the next one.
+    #[must_use]
+    pub fn sources(&self) -> u16 {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        u16::try_from(names.len()).unwrap_or(u16::MAX)
+    }
+
     /// The source of a number.
     pub(super) fn source(&self, number: u16) -> Option<SourceName> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);

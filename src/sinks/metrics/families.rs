@@ -21,6 +21,7 @@ pub fn render(snapshot: &Snapshot, format: Format) -> String {
     protocols(&mut page, snapshot);
     coverage(&mut page, snapshot);
     logs(&mut page, snapshot);
+    icap(&mut page, snapshot);
     findings(&mut page, snapshot);
     outputs(&mut page, snapshot);
     packets(&mut page, snapshot);
@@ -319,6 +320,30 @@ fn logs(page: &mut Exposition, snapshot: &Snapshot) {
     let mut bytes = page.counter("log_bytes", "Bytes of logs, or of requests of proxies.");
     for log in &snapshot.logs {
         bytes.number(&[("source", &log.file)], log.bytes);
+    }
+}
+
+fn icap(page: &mut Exposition, snapshot: &Snapshot) {
+    let Some(counters) = &snapshot.icap else { return };
+    let mut requests = page.counter("icap_requests", "Requests of proxies.");
+    for (method, count) in [
+        ("options", counters.options),
+        ("reqmod", counters.reqmods),
+        ("respmod", counters.respmods),
+    ] {
+        requests.number(&[("method", method)], count);
+    }
+    for (name, help, count) in [
+        ("icap_connections", "Connections of proxies.", counters.connections),
+        ("icap_body_bytes", "Bytes of bodies that were read.", counters.body_bytes),
+        ("icap_cut_bodies", "Bodies of which not all was seen.", counters.cut_bodies),
+        ("icap_asked", "Requests that waited for a decision.", counters.asked),
+        ("icap_refused", "Requests that were refused.", counters.refused),
+        ("icap_undecided", "Decisions that did not come in time.", counters.undecided),
+        ("icap_malformed", "Requests that could not be read.", counters.malformed),
+        ("icap_dropped_observations", "Observations without room in the run.", counters.dropped),
+    ] {
+        page.counter(name, help).number(&[], count);
     }
 }
 

@@ -27,6 +27,7 @@ pub use health::{Health, InterfaceHealth, Interval, Status};
 pub use server::{DEFAULT_ADDRESS, Server, serve};
 
 use super::event::{Coverage, LogFile, StatsEvent};
+use crate::intake::icap::Counters as IcapCounters;
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub anomalies: BTreeMap<String, u64>,
     /// Logs, and servers that proxies send to.
     pub logs: Vec<LogFile>,
+    /// The ICAP server, if there is one.
+    pub icap: Option<IcapCounters>,
     /// What could be seen, and what not.
     pub coverage: Coverage,
     /// Body bytes that came out of decoding, by content coding.
