@@ -153,7 +153,6 @@ impl At {
         if index & Self::LINE == 0 || index == u64::MAX {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
         let log = ((index & !Self::LINE) >> Self::NUMBER_BITS) as u16;
         Some((log, index & ((1 << Self::NUMBER_BITS) - 1)))
     }

@@ -114,7 +114,7 @@ impl Cursor<'_> {
     }
 
     fn finish(
-        &mut self,
+        &self,
         (year, month, day): (i64, i64, i64),
         (hour, minute, second): (i64, i64, i64),
         nanos: i64,
@@ -131,7 +131,7 @@ impl Cursor<'_> {
     }
 
     /// `Z`, `+01:00`, `+0100`, ` GMT`, or nothing, to the end.
-    fn offset(&mut self) -> Option<Offset> {
+    fn offset(&self) -> Option<Offset> {
         let text = self.rest.trim_ascii();
         let negative = match text.split_first() {
             None | Some((b'Z' | b'z', [])) => return Some(Offset::UTC),

@@ -125,7 +125,7 @@ impl<'a> Record<'a> {
         match value {
             Value::Text(text) if is_absent(&text) => Ok(()),
             Value::Text(text) => self.put_text(meaning, text),
-            Value::Int(number) => self.put_text(meaning, number.to_string().into()),
+            Value::Int(number) => self.put_int(meaning, number),
             Value::Float(number) => self.put_text(meaning, number.to_string().into()),
             Value::Bool(value) => {
                 if meaning == Meaning::Action {
@@ -134,6 +134,22 @@ impl<'a> Record<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Ports and statuses, which most lines have, need no text in between.
+    fn put_int(&mut self, meaning: Meaning, number: i64) -> Result<(), Reason> {
+        let small = u16::try_from(number).ok();
+        let port = || small.ok_or(NO_PORT).map(|port| Some(port).filter(|port| *port > 0));
+        match (meaning, small) {
+            (Meaning::ClientPort, _) => self.client_port = port()?,
+            (Meaning::ServerPort, _) => self.server_port = port()?,
+            (Meaning::Port, _) => self.port = port()?,
+            (Meaning::Status, Some(status)) => {
+                self.status = Some(status).filter(|status| (100..1000).contains(status));
+            }
+            _ => return self.put_text(meaning, number.to_string().into()),
+        }
+        Ok(())
     }
 
     /// A request header field.
@@ -150,7 +166,6 @@ impl<'a> Record<'a> {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each meaning")]
     fn put_text(&mut self, meaning: Meaning, text: Text<'a>) -> Result<(), Reason> {
         match meaning {
             Meaning::Time | Meaning::Unused => {}
@@ -243,13 +258,14 @@ impl<'a> Record<'a> {
         match text {
             Cow::Borrowed(text) => {
                 let UrlParts { scheme, authority, target } = UrlParts::of(text);
-                self.scheme = scheme.map(Cow::Borrowed).or(self.scheme.take());
+                self.scheme = scheme.map(Cow::Borrowed).or_else(|| self.scheme.take());
                 self.authority(Cow::Borrowed(authority));
                 self.target = (!target.is_empty()).then_some(Cow::Borrowed(target));
             }
             Cow::Owned(text) => {
                 let UrlParts { scheme, authority, target } = UrlParts::of(&text);
-                self.scheme = scheme.map(|s| Cow::Owned(s.to_owned())).or(self.scheme.take());
+                self.scheme =
+                    scheme.map(|s| Cow::Owned(s.to_owned())).or_else(|| self.scheme.take());
                 self.authority(Cow::Owned(authority.to_owned()));
                 self.target = (!target.is_empty()).then(|| Cow::Owned(target.to_owned()));
             }
@@ -282,7 +298,7 @@ impl<'a> Record<'a> {
             }
         };
         let [method, target, version] = parts;
-        (self.method, self.version) = (method, version.or(self.version.take()));
+        (self.method, self.version) = (method, version.or_else(|| self.version.take()));
         match target {
             Some(target) if target.starts_with('/') || target == "*" => self.target = Some(target),
             Some(target) => self.url(target),
@@ -327,8 +343,10 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     }
 }
 
+const NO_PORT: Reason = Reason::of("a port is no number of 16 bits");
+
 fn port(text: &str) -> Result<Option<u16>, Reason> {
-    let port: u16 = text.parse().map_err(|_| Reason::of("a port is no number of 16 bits"))?;
+    let port: u16 = text.parse().map_err(|_| NO_PORT)?;
     Ok(Some(port).filter(|port| *port > 0))
 }
 
@@ -464,6 +482,18 @@ mod tests {
             let mut record = Record::default();
             record.put(Meaning::Time, value).unwrap();
             assert_eq!(record.time, Some(Timestamp::from_parts(1_795_334_400, 0)));
+        }
+    }
+
+    #[test]
+    fn numbers_mean_what_their_texts_mean() {
+        for meaning in [Meaning::ClientPort, Meaning::Port, Meaning::Status, Meaning::User] {
+            for number in [-1, 0, 80, 200, 999, 1000, 65_535, 65_536, i64::MAX] {
+                let [mut of_int, mut of_text] = [Record::default(), Record::default()];
+                let read = of_int.put(meaning, Value::Int(number));
+                assert_eq!(read, of_text.put(meaning, Value::Text(number.to_string().into())));
+                assert_eq!(of_int, of_text, "{meaning:?} {number}");
+            }
         }
     }
 

@@ -80,7 +80,7 @@ impl Found {
             tailing: None,
             keeper,
             pending: None,
-            saved_at: Duration::ZERO,
+            saved_at: None,
             saved_bytes: 0,
             failed: false,
         };
@@ -152,7 +152,8 @@ pub(super) struct Followed {
     tailing: Option<Tailing>,
     keeper: Keeper,
     pending: Option<Pending>,
-    saved_at: Duration,
+    /// `None` before anything was.
+    saved_at: Option<Duration>,
     /// Length of the file of events in the last checkpoint.
     saved_bytes: u64,
     /// Said once, until it passes.
@@ -172,9 +173,13 @@ impl Followed {
             output.rotate(now);
             self.save_now(output);
         }
-        if self.pending.is_none() && now.saturating_sub(self.saved_at) >= SAVE_EVERY {
-            self.saved_at = now;
+        // Which file was found first is kept at once: it may be rotated.
+        let is_due = self.saved_at.is_none_or(|at| now.saturating_sub(at) >= SAVE_EVERY);
+        if self.pending.is_none() && is_due {
             self.pending = self.next(output);
+            if self.pending.is_some() {
+                self.saved_at = Some(now);
+            }
         }
         let written = output.written();
         if let Some(pending) = self.pending.take_if(|pending| {

@@ -80,6 +80,7 @@ impl Format for Alb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     const LINE: &str = r#"h2 2026-11-22T08:00:01.500000Z app/edge/50dc6c495c0c9188 192.0.2.1:50001 10.0.0.1:80 0.001 0.100 0.000 200 200 34 366 "POST https://mcp.example:443/mcp?x=%22 HTTP/2.0" "agent/1 \x22x\x22" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/t/73e2d6bc24d8a067 "Root=1-6551a0c1-5e1b6dd95f0ba4e3c4d6b7c8" "mcp.example" "-" 1 2026-11-22T08:00:00.250000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-" TID_1"#;
 
@@ -120,5 +121,10 @@ mod tests {
         for line in ["", "x y z", cut, "http 1 2 3"] {
             assert!(read(line).is_err() == (line != cut), "{line}");
         }
+    }
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "aws-alb.log");
     }
 }

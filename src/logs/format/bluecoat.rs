@@ -118,3 +118,14 @@ const FIELDS: &Table = &[
     ("x-rs-certificate-hostname", Meaning::CertificateName),
     ("x-bluecoat-transaction-uuid", Meaning::RequestId),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::format::tests::check;
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "bluecoat.log");
+    }
+}

@@ -3,6 +3,10 @@
 //! A job writes whichever fields were chosen, and times in one of three forms: RFC 3339, seconds or
 //! nanoseconds, both also as text. Gateway stands between, but clients address the server itself,
 //! so the addresses are those of the flow.
+//!
+//! NDJSON, or CSV with a line that names the columns.
+
+mod csv;
 
 use super::json::{Keys, Lines, Notes, Probe, as_it_stands};
 use crate::logs::{Framing, Likelihood, Line, Meaning, Record, Spec, Stance};
@@ -13,7 +17,12 @@ pub(super) static GATEWAY_HTTP: Spec = Spec {
     stance: Stance::Observer,
     framing: Framing::Lines,
     sniff: |bytes| sniff(bytes, HTTP_KEYS, &["URL", "UserAgent", "Referer"]),
-    open: || Lines::open(Keys::of(HTTP).otherwise(HTTP_OTHERWISE), settle_http),
+    open: || {
+        csv::either(
+            Lines::open(Keys::of(HTTP).otherwise(HTTP_OTHERWISE), settle_http),
+            &csv::HTTP_CSV,
+        )
+    },
 };
 
 pub(super) static GATEWAY_NETWORK: Spec = Spec {
@@ -22,7 +31,12 @@ pub(super) static GATEWAY_NETWORK: Spec = Spec {
     stance: Stance::Observer,
     framing: Framing::Lines,
     sniff: |bytes| sniff(bytes, NETWORK_KEYS, &["Transport"]),
-    open: || Lines::open(Keys::of(NETWORK).otherwise(IDENTITY), settle_user),
+    open: || {
+        csv::either(
+            Lines::open(Keys::of(NETWORK).otherwise(IDENTITY), settle_user),
+            &csv::NETWORK_CSV,
+        )
+    },
 };
 
 pub(super) static GATEWAY_DNS: Spec = Spec {
@@ -31,7 +45,9 @@ pub(super) static GATEWAY_DNS: Spec = Spec {
     stance: Stance::Observer,
     framing: Framing::Lines,
     sniff: |bytes| sniff(bytes, DNS_KEYS, &[]),
-    open: || Lines::open(Keys::of(DNS).otherwise(DNS_OTHERWISE), settle_user),
+    open: || {
+        csv::either(Lines::open(Keys::of(DNS).otherwise(DNS_OTHERWISE), settle_user), &csv::DNS_CSV)
+    },
 };
 
 pub(super) static MCP_PORTAL: Spec = Spec {
@@ -40,7 +56,12 @@ pub(super) static MCP_PORTAL: Spec = Spec {
     stance: Stance::Observer,
     framing: Framing::Lines,
     sniff: |bytes| sniff(bytes, PORTAL_KEYS, &["ServerID"]),
-    open: || Lines::open(Keys::of(PORTAL).otherwise(PORTAL_OTHERWISE), settle_portal),
+    open: || {
+        csv::either(
+            Lines::open(Keys::of(PORTAL).otherwise(PORTAL_OTHERWISE), settle_portal),
+            &csv::PORTAL_CSV,
+        )
+    },
 };
 
 /// `gateway_http`.
@@ -188,9 +209,10 @@ pub(super) fn settle_portal(record: &mut Record<'_>, notes: &mut Notes<'_>) -> L
 /// One name of its own makes it certain; beside `Datetime`, names that others might have as well
 /// make it likely.
 fn sniff(bytes: &[u8], own: &[&str], hints: &[&str]) -> Likelihood {
-    let probe = Probe::of(bytes);
-    let is_dated = probe.has("Datetime");
-    match (is_dated, probe.count(own), probe.count(hints)) {
+    let (probe, header) = (Probe::of(bytes), csv::header(bytes));
+    let has = |name: &str| header.iter().any(|column| column == name) || probe.has(name);
+    let count = |names: &[&str]| names.iter().filter(|name| has(name)).count();
+    match (has("Datetime"), count(own), count(hints)) {
         (true, 1.., _) | (false, 2.., _) => Likelihood::Certain,
         (false, 1, 1..) => Likelihood::Likely,
         (true, 0, 1..) => Likelihood::Likely,

@@ -219,13 +219,21 @@ pub(super) struct Delimited {
     dialect: &'static Dialect,
     layout: Layout,
     columns: Option<Columns>,
+    /// The first name of the header.
+    first_name: Box<[u8]>,
     /// Of the `#Date:` line.
     date: Option<Box<str>>,
 }
 
 impl Delimited {
-    pub(super) const fn new(dialect: &'static Dialect) -> Self {
-        Self { dialect, layout: dialect.layout, columns: None, date: None }
+    pub(super) fn new(dialect: &'static Dialect) -> Self {
+        let (columns, first_name, date) = (None, Box::default(), None);
+        Self { dialect, layout: dialect.layout, columns, first_name, date }
+    }
+
+    /// Whether a header has come, or comes with this line.
+    pub(super) fn knows(&self, line: &[u8]) -> bool {
+        self.columns.is_some() || self.is_bare_header(line)
     }
 
     /// A line that begins with `#`: a directive of the extended log format, or a comment.
@@ -238,12 +246,14 @@ impl Delimited {
         }
     }
 
-    fn header(&mut self, names: &[u8]) {
-        self.layout = header_layout(names, self.dialect.layout);
+    fn header(&mut self, line: &[u8]) {
         // Names follow their colon after a blank, whatever separates them.
-        let names = Fields::new(names.trim_ascii(), self.layout);
+        let line = line.trim_ascii();
+        self.layout = header_layout(line, self.dialect.layout);
+        let names = Fields::new(line, self.layout);
         let names = names.map_while(Result::ok).map(Field::text);
         self.columns = Some(self.dialect.columns(names));
+        self.first_name = first_word(line.strip_prefix(b"\"").unwrap_or(line)).into();
     }
 
     fn is_bare_header(&self, line: &[u8]) -> bool {
@@ -252,9 +262,19 @@ impl Delimited {
         }
         let line = line.strip_prefix(b"\"").unwrap_or(line);
         // Most lines of data begin with a number, which no name does.
+        if !line.first().is_some_and(u8::is_ascii_alphabetic) {
+            return false;
+        }
         let Dialect { table, otherwise, .. } = self.dialect;
         let is_name = |word| find(table, word).or_else(|| find(otherwise, word)).is_some();
-        line.first().is_some_and(u8::is_ascii_alphabetic) && is_name(first_word(line))
+        if self.columns.is_some() {
+            let word = first_word(line);
+            return is_name(word) || *word == *self.first_name;
+        }
+        // Any column may be first at the beginning.
+        let layout = header_layout(line, self.dialect.layout);
+        let fields = Fields::new(line, layout).flatten();
+        fields.filter(|field| is_name(field.raw.trim_ascii())).take(2).count() == 2
     }
 }
 

@@ -60,8 +60,9 @@ fn settle(record: &mut Record<'_>, notes: &mut Notes<'_>) -> Line {
         return Line::Nothing;
     }
     let bytes = |text: Option<&str>| text.and_then(|t| base64(t.as_bytes())).map(Cow::Owned);
-    record.request_body = bytes(notes.text(REQUEST_BYTES)).or(record.request_body.take());
-    record.response_body = bytes(notes.text(RESPONSE_BYTES)).or(record.response_body.take());
+    record.request_body = bytes(notes.text(REQUEST_BYTES)).or_else(|| record.request_body.take());
+    record.response_body =
+        bytes(notes.text(RESPONSE_BYTES)).or_else(|| record.response_body.take());
     record.request_cut = notes.is_set(REQUEST_CUT);
     record.response_cut = notes.is_set(RESPONSE_CUT);
     (record.has_all_fields, record.has_bodies) = (true, true);

@@ -176,6 +176,7 @@ fn tls<'a>(fields: &mut Fields<'a>, record: &mut Record<'a>) -> Result<(), Reaso
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     fn read(line: &str) -> Result<(Line, Record<'_>), Reason> {
         let mut record = Record::default();
@@ -252,5 +253,10 @@ mod tests {
         for line in ["", "x", tcp, HEAD, &cut] {
             assert!(read(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "haproxy.log");
     }
 }

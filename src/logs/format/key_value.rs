@@ -27,7 +27,6 @@ impl<'a> KeyValues<'a> {
     }
 
     /// The pairs of a logfmt line: blanks between, values with blanks in quotes, `\"` inside.
-    #[allow(dead_code, reason = "the generic reader's")]
     pub(super) const fn logfmt(line: &'a [u8]) -> Self {
         Self { quotes: true, ..Self::new(line, b' ', Escape::Backslash) }
     }

@@ -92,3 +92,14 @@ const FIELDS: &Table = &[
     ("x-ssl-policy-action", Meaning::Unused),
     ("x-transaction-id", Meaning::RequestId),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::format::tests::check;
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "netskope.log");
+    }
+}

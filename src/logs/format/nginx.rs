@@ -99,6 +99,7 @@ pub(super) fn is_request(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     fn read(line: &str) -> Result<(Line, Record<'_>), Reason> {
         let mut record = Record::default();
@@ -151,5 +152,10 @@ mod tests {
         ] {
             assert!(read(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "nginx.log");
     }
 }

@@ -32,7 +32,7 @@ const SUBTYPE: usize = 4;
 const APPLICATION: usize = 14;
 
 /// Fields by position, from 0, and the first PAN-OS that has them.
-const FIELDS: [(usize, Meaning); 16] = [
+const FIELDS: [(usize, Meaning); 15] = [
     // 8.1
     (6, Meaning::Time),
     (7, Meaning::Client),
@@ -51,11 +51,9 @@ const FIELDS: [(usize, Meaning); 16] = [
     (78, Meaning::Group),
     // 10.0
     (86, Meaning::Device),
-    // 10.0, 10.1 and 11 have it at slightly different places, see HIGH_RESOLUTION.
-    (usize::MAX, Meaning::Unused),
 ];
 
-/// Where a time with an offset may stand.
+/// Where the high-resolution timestamp may stand: 10.0, 10.1 and 11 differ.
 const HIGH_RESOLUTION: std::ops::RangeInclusive<usize> = 104..=110;
 
 #[derive(Debug)]
@@ -129,6 +127,7 @@ fn finish(record: &mut Record<'_>, application: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     /// A line with these fields; all others are empty.
     fn line(count: usize, fields: &[(usize, &str)]) -> String {
@@ -208,5 +207,10 @@ mod tests {
         for text in ["", "a,b,c", "a,b,c,d,e", "1,2,3,THREAT,url,x", &line(20, &COMMON)] {
             assert!(read(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn its_fixture_is_read() {
+        check(&SPEC, "paloalto-url.log");
     }
 }

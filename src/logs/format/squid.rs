@@ -159,6 +159,7 @@ impl Format for Keyed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     fn native(line: &str) -> Result<(Line, Record<'_>), Reason> {
         let mut record = Record::default();
@@ -231,5 +232,11 @@ mod tests {
             let mut format = Keyed { lookup: Lookup::new(KEYS) };
             assert!(format.line(line.as_bytes(), &mut Record::default()).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn their_fixtures_are_read() {
+        check(&NATIVE, "squid.log");
+        check(&KEYED, "squid-keyed.log");
     }
 }

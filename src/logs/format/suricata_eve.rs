@@ -4,6 +4,8 @@
 //! With `dump-all-headers` the lists of header fields are all there were; without, what stands
 //! apart is all that is known.
 
+use std::borrow::Cow;
+
 use super::json::{Keys, Notes, Probe, Side, read};
 use crate::logs::{Format, Framing, Likelihood, Line, Meaning, Reason, Record, Spec, Stance};
 
@@ -104,7 +106,7 @@ impl Format for Eve {
 }
 
 fn exchange(record: &mut Record<'_>, notes: &Notes<'_>) {
-    record.scheme.get_or_insert("http".into());
+    record.scheme.get_or_insert(Cow::Borrowed("http"));
     let has_response = notes.has_response_list || record.status.is_none();
     record.has_all_fields = notes.has_request_list && has_response;
 }

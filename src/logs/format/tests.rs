@@ -228,6 +228,23 @@ fn names_are_lower_case_and_only_once() {
     assert_eq!(names.len(), ALL.len());
 }
 
+/// The name of a fixture begins with that of its format.
+#[test]
+fn every_fixture_is_taken_for_its_own_format() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/logs");
+    let mut seen = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let own = ALL.iter().filter(|spec| name.starts_with(spec.name));
+        let Some(own) = own.max_by_key(|spec| spec.name.len()) else { continue };
+        let found = detect(&fixture(&name).1);
+        assert_eq!(found.first().map(|(spec, _)| spec.name), Some(own.name), "{name}: {found:?}");
+        seen.insert(own.name);
+    }
+    let all: std::collections::BTreeSet<_> = ALL.iter().map(|spec| spec.name).collect();
+    assert_eq!(seen, all, "each format has a fixture");
+}
+
 #[test]
 fn a_stream_says_the_same_however_it_is_cut() {
     for (spec, name, bytes) in fixtures() {

@@ -237,6 +237,7 @@ const DNS: &Table = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::format::tests::check;
 
     fn run(lines: &[&str]) -> Vec<Result<(Line, Record<'static>), Reason>> {
         let mut format = Tsv::new();
@@ -322,5 +323,12 @@ mod tests {
         assert_eq!(other.unwrap().0, Line::Nothing);
         let cut = run(&["#path\tssl", "#fields\tts\tserver_name", "1795334400"]).pop().unwrap();
         assert!(cut.is_err());
+    }
+
+    #[test]
+    fn its_fixtures_are_read() {
+        check(&SPEC, "zeek-http.log");
+        check(&SPEC, "zeek-ssl.log");
+        check(&SPEC, "zeek-dns.log");
     }
 }

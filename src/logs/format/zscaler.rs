@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::super::{
-    Format, Framing, Likelihood, Line, Meaning, Reason, Record, Spec, Stance, Value,
+    Format, Framing, Likelihood, Line, Meaning, Reason, Record, Spec, Stance, Text, Value,
 };
 use super::delimited::{Delimited, Dialect};
 use super::fields::{Escape, Field, Fields, Layout, text};
@@ -55,7 +55,7 @@ struct Nss {
 }
 
 impl Nss {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self { lookup: Lookup::new(KEYS), csv: Delimited::new(&DIALECT) }
     }
 
@@ -112,10 +112,7 @@ fn put<'a>(meaning: Meaning, field: Field<'a>, record: &mut Record<'a>) -> Resul
     if meaning == Meaning::Unused || ABSENT.iter().any(|word| word.as_bytes() == field.raw) {
         return Ok(());
     }
-    // The service writes what it encodes as %HH. In a URL that is what was sent.
-    let is_url = matches!(meaning, Meaning::Url | Meaning::Referer);
-    let escape = if is_url { Escape::None } else { Escape::Percent };
-    record.put(meaning, Value::Text(text(field.raw, escape)))
+    record.put(meaning, Value::Text(field.text()))
 }
 
 static DIALECT: Dialect = Dialect {
@@ -137,9 +134,21 @@ fn finish(record: &mut Record<'_>) -> Line {
     if record.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("invalid")) {
         record.method = None;
     }
+    // The service writes %HH for bytes that would break the line. In a URL that is what was sent.
+    record.user.iter_mut().chain(&mut record.device).chain(&mut record.groups).for_each(undo);
+    let agents = record.request_fields.iter_mut().filter(|(name, _)| name == "user-agent");
+    agents.for_each(|(_, agent)| undo(agent));
     // A type of the service's own list is no value of the header field.
     record.response_fields.retain(|(name, value)| name != "content-type" || value.contains('/'));
     if record.host.is_some() { Line::Record } else { Line::Nothing }
+}
+
+/// Undoes the service's escapes.
+fn undo(value: &mut Text<'_>) {
+    *value = match std::mem::take(value) {
+        Cow::Borrowed(raw) => text(raw.as_bytes(), Escape::Percent),
+        Cow::Owned(raw) => Cow::Owned(text(raw.as_bytes(), Escape::Percent).into_owned()),
+    };
 }
 
 /// URI schemes of the service's names of protocols.
@@ -238,6 +247,7 @@ const KEYS: &Table = &[
 mod tests {
     use super::super::key_value::find;
     use super::*;
+    use crate::logs::format::tests::check;
 
     fn read(line: &str) -> Result<(Line, Record<'_>), Reason> {
         let mut record = Record::default();
@@ -296,5 +306,11 @@ mod tests {
         for name in ORDER {
             assert!(find(KEYS, name.as_bytes()).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn its_fixtures_are_read() {
+        check(&SPEC, "zscaler-nss.log");
+        check(&SPEC, "zscaler-nss.csv");
     }
 }

@@ -383,7 +383,7 @@ impl<'de, 'a, K: Keep<'de, 'a>> DeserializeSeed<'de> for HeaderValues<'a, K> {
         let values = if raw.get().starts_with('[') {
             inner.deserialize_seq(self)
         } else {
-            Text::<K>(PhantomData).deserialize(&mut inner).map(|text| Vec::from_iter(text))
+            Text::<K>(PhantomData).deserialize(&mut inner).map(Vec::from_iter)
         };
         values.map_err(D::Error::custom)
     }
