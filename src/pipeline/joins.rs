@@ -9,7 +9,8 @@
 //! - address and port of the client, host, path and method, within [`CONNECTION_WINDOW`];
 //! - where one of them has no port, the client's address instead, within [`CLIENT_WINDOW`].
 //!
-//! Of several exchanges that are alike, the nearest in time is taken, and each only once. What shows
+//! Different ids of requests tell exchanges apart, and lines of one format are of one source,
+//! whatever files they are in. Of several exchanges that are alike, the nearest in time is taken, and each only once. What shows
 //! more than the first source did is never dropped.
 
 use std::collections::VecDeque;
@@ -64,9 +65,13 @@ enum Key {
     Client(IpAddr, u64),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Told {
     source: Option<u16>,
+    /// Kind of the source: the files that a log was rotated into are one source.
+    kind: Option<Arc<str>>,
+    /// Hash of the request's id.
+    request_id: Option<u64>,
     flow: FlowTuple,
     visibility: Visibility,
     time: Timestamp,
@@ -130,6 +135,7 @@ impl Joins {
             let taken = &self.taken.entries;
             let fits = |told: &&Told| {
                 told.source != Some(source)
+                    && about.may_be_of(told)
                     && !taken.contains_key(&(told.id, source))
                     && told.visibility >= about.visibility
                     && about.may_have_port(told.flow.client.port)
@@ -148,6 +154,8 @@ impl Joins {
     fn remember(&mut self, about: &About<'_>) {
         let told = Told {
             source: about.source,
+            kind: about.kind().cloned(),
+            request_id: about.request_id_hash(),
             flow: about.flow,
             visibility: about.visibility,
             time: about.time,
@@ -159,9 +167,9 @@ impl Joins {
                     if alike.len() >= MAX_ALIKE {
                         alike.pop_front();
                     }
-                    alike.push_back(told);
+                    alike.push_back(told.clone());
                 }
-                None => self.told.insert(key, VecDeque::from([told])),
+                None => self.told.insert(key, VecDeque::from([told.clone()])),
             }
         }
     }
@@ -243,24 +251,35 @@ impl<'a> About<'a> {
 
     /// Keys, the surest first.
     fn keys(&self) -> impl Iterator<Item = Key> {
-        let hashed = |text: &str| {
-            let mut hash = Fnv::default();
-            (text, self.what).hash(&mut hash);
-            hash.finish()
-        };
         let told = self.provenance.and_then(|known| known.community_id.as_deref());
         let FlowTuple { client, server, .. } = self.flow;
         let is_whole = client.port > 0 && server.port > 0 && !server.ip.is_unspecified();
         let community = match told {
-            Some(id) => Some(hashed(id)),
-            None => is_whole.then(|| hashed(&community_id(&self.flow))),
+            Some(id) => Some(hashed(id, self.what)),
+            None => is_whole.then(|| hashed(&community_id(&self.flow), self.what)),
         };
         let is_known = !client.ip.is_unspecified();
         let connection =
             (is_known && client.port > 0).then_some(Key::Connection(client, self.what));
         let alone = is_known.then_some(Key::Client(client.ip, self.what));
-        let ids = [self.request_id.map(hashed).map(Key::RequestId), community.map(Key::Community)];
+        let ids = [self.request_id_hash().map(Key::RequestId), community.map(Key::Community)];
         ids.into_iter().flatten().chain(connection).chain(alone)
+    }
+
+    fn kind(&self) -> Option<&Arc<str>> {
+        self.provenance.map(|known| &known.source)
+    }
+
+    fn request_id_hash(&self) -> Option<u64> {
+        self.request_id.map(|id| hashed(id, self.what))
+    }
+
+    /// Another kind of source tells of it, or the same id; and no id says that it is another.
+    fn may_be_of(&self, told: &Told) -> bool {
+        match (self.request_id_hash(), told.request_id) {
+            (Some(own), Some(other)) => own == other,
+            _ => self.kind() != told.kind.as_ref(),
+        }
     }
 
     /// Ports that are known are equal.
@@ -272,6 +291,12 @@ impl<'a> About<'a> {
     fn distance(&self, time: Timestamp) -> Duration {
         self.time.since(time).max(time.since(self.time))
     }
+}
+
+fn hashed(text: &str, what: u64) -> u64 {
+    let mut hash = Fnv::default();
+    (text, what).hash(&mut hash);
+    hash.finish()
 }
 
 /// The log that a line is of; none of packets.

@@ -55,7 +55,7 @@ impl Node {
     /// Whether the condition holds for a subject. Of what a log tells, only what the log would show
     /// if it were so counts: an absent field is no proof.
     pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
-        if subject.is_told_in_part() {
+        if subject.is_told_in_part() || subject.lacks_an_end() {
             return self.surely(subject) == Some(true);
         }
         match self {
@@ -83,12 +83,17 @@ impl Node {
                 field.visit(subject, &mut |value| {
                     passes |= test.accepts(value);
                     // A log that does not have a field says `false` of it.
-                    exists |= field.in_logs() == InLogs::Always || value != Value::Bool(false);
+                    let told = subject.is_told_in_part() && field.in_logs() != InLogs::Always;
+                    exists |= !told || value != Value::Bool(false);
                     passes
                 });
-                match (field.in_logs(), exists) {
+                let in_logs = match field.in_logs() {
+                    InLogs::Some | InLogs::Maybe if !subject.is_told_in_part() => InLogs::Always,
+                    other => other,
+                };
+                match (in_logs, exists) {
                     (InLogs::Some, true) if !passes => None,
-                    (InLogs::Some | InLogs::Maybe, false) => None,
+                    (InLogs::Some | InLogs::Maybe | InLogs::Address, false) => None,
                     _ => match test {
                         Test::Exists(wanted) => Some(exists == *wanted),
                         _ => Some(passes),

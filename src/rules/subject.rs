@@ -189,6 +189,16 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
+    /// The address of the client or of the server is not known, as logs need not have it.
+    #[must_use]
+    pub fn lacks_an_end(&self) -> bool {
+        let of_request = self.request.map(|request| [request.client.ip, request.server.ip]);
+        let of_contact = self.contact.map(|contact| [contact.client, contact.server]);
+        let of_names = self.tls.map(|tls| [tls.client.ip, tls.server.ip]);
+        let ends = [of_request, of_contact, of_names];
+        ends.iter().flatten().flatten().any(std::net::IpAddr::is_unspecified)
+    }
+
     /// A log told of it, which need not show all that there was.
     #[must_use]
     pub fn is_told_in_part(&self) -> bool {

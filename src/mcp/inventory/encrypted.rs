@@ -110,7 +110,7 @@ impl Inventory {
         server.place(seen.server, false, &limits);
         server.via_proxy |= seen.via_proxy;
         if seen.via_proxy {
-            insert_within(&mut server.proxies, seen.server.ip, limits.max_endpoints_per_server);
+            server.reached_through(seen.server.ip, &limits);
         }
         // Made when it is new, and last seen now.
         _ = server.client(seen.client.ip, seen.at, &limits);

@@ -16,7 +16,7 @@ impl Server {
         let front = request.via_proxy.then_some(request.server.ip);
         for proxy in front.into_iter().chain(request.via.map(|via| via.ip)) {
             self.via_proxy = true;
-            insert_within(&mut self.proxies, proxy, limits.max_endpoints_per_server);
+            self.reached_through(proxy, limits);
         }
     }
 }

@@ -203,11 +203,21 @@ impl Server {
 
     /// An address at which it was seen, and whether MCP was spoken there.
     pub(super) fn place(&mut self, endpoint: Endpoint, is_mcp: bool, limits: &Limits) {
+        if endpoint.ip.is_unspecified() {
+            return; // A log need not tell it.
+        }
         let set = if is_mcp { &mut self.endpoints } else { &mut self.contacted };
         if set.len() < limits.max_endpoints_per_server {
             set.insert(endpoint);
         } else if !set.contains(&endpoint) {
             self.dropped += 1;
+        }
+    }
+
+    /// A proxy that clients reach it through.
+    pub(super) fn reached_through(&mut self, proxy: IpAddr, limits: &Limits) {
+        if !proxy.is_unspecified() {
+            insert_within(&mut self.proxies, proxy, limits.max_endpoints_per_server);
         }
     }
 

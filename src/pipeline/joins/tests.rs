@@ -77,7 +77,7 @@ fn line(
         flow: (1 << 63) | (u64::from(log) << 20) | number,
         at: At::of_line(log, number, time(seconds)),
         stance: Stance::Reverse,
-        source: "nginx".into(),
+        source: format!("log-{log}").into(),
     };
     assert!(feed(&record, &place, &mut Scratch::default(), &mut tap));
     std::mem::take(tap.observations())
@@ -161,4 +161,32 @@ fn a_run_with_packets_only_remembers_nothing() {
     let mut joins = Joins::default();
     assert!(!admitted(&mut joins, &packets(1, "10.0.0.5:40000", 0)));
     assert!(joins.met.entries.is_empty() && joins.told.entries.is_empty());
+}
+
+#[test]
+fn rotated_files_of_one_log_are_one_source_and_ids_tell_exchanges_apart() {
+    const CLIENT: &[(Meaning, &str)] = &[(Meaning::Client, "10.0.0.5:40000")];
+    const ONE: &[(Meaning, &str)] =
+        &[(Meaning::Client, "10.0.0.5:40000"), (Meaning::RequestId, "r-1")];
+    const TWO: &[(Meaning, &str)] =
+        &[(Meaning::Client, "10.0.0.5:40000"), (Meaning::RequestId, "r-2")];
+    let mut joins = joins();
+    assert!(!admitted(&mut joins, &line(0, 1, 0, CLIENT)));
+    let mut rotated = line(1, 1, 1, CLIENT);
+    for seen in &mut rotated {
+        let (Event::Answered { request, .. } | Event::Ended { request, .. }) = &mut seen.event
+        else {
+            continue;
+        };
+        let mut of_first = (**request).clone();
+        let provenance = of_first.provenance.as_deref().unwrap();
+        of_first.provenance =
+            Some(Arc::new(Provenance { source: "log-0".into(), ..provenance.clone() }));
+        *request = Arc::new(of_first);
+    }
+    assert!(!admitted(&mut joins, &rotated));
+    let mut joins = self::joins();
+    assert!(!admitted(&mut joins, &line(0, 1, 0, ONE)));
+    assert!(!admitted(&mut joins, &line(1, 1, 0, TWO)));
+    assert!(admitted(&mut joins, &line(2, 1, 0, TWO)));
 }

@@ -196,3 +196,19 @@ fn logs_come_in_the_order_of_their_times() {
     times.dedup();
     assert_eq!(times, [1, 2, 4, 5]);
 }
+
+#[test]
+fn an_address_that_is_not_known_is_neither_inside_nor_outside() {
+    let nets = "in_net: [10.0.0.0/8]";
+    let rules = [
+        on_exchange("SMCP-9001", &format!("http.path: /mcp, none: [{{client.ip: {{{nets}}}}}]")),
+        on_exchange("SMCP-9002", "http.path: /mcp, client.ip: {exists: false}"),
+        on_exchange("SMCP-9003", &format!("http.path: /mcp, none: [{{server.ip: {{{nets}}}}}]")),
+    ];
+    let policy = policy(&rules, "");
+    let text = LINE.replace(" client=10.0.0.3:20003", "");
+    let outcome = run(&policy, &[], vec![log("a", Stance::Forward, &text)]);
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    let servers = outcome.inventory.servers();
+    assert!(servers[0].1.endpoints.is_empty() && servers[0].1.proxies.is_empty());
+}

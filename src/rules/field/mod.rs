@@ -154,6 +154,8 @@ pub(super) enum InLogs {
     Maybe,
     /// Nothing, and there may be more values than are shown.
     Some,
+    /// Nothing: there is an address that is not known.
+    Address,
 }
 
 /// A field of the catalogue; for header fields, of one name or (with a trailing `*`) one prefix.
@@ -187,6 +189,7 @@ impl Field {
                 | Key::HttpTokenAudience,
                 _,
             ) => InLogs::Some,
+            (Key::ClientIp | Key::ServerIp | Key::ServerProxy, _) => InLogs::Address,
             (
                 Key::HttpMethod
                 | Key::HttpPath

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use super::super::printable;
 use super::layout::{DIM, Page, RED, YELLOW, counted, listed};
+use super::servers::known;
 use crate::finding::Finding;
 use crate::rules::Severity;
 
@@ -116,6 +117,7 @@ fn line(finding: &Finding) -> String {
     if text.contains(&client.to_string()) && text.contains(&**server_key) {
         return format!("{text}{times}");
     }
+    let client = known(*client);
     format!("{client} → {}: {text}{times}", printable(server_key))
 }
 

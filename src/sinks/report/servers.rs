@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use anstyle::Style as Ansi;
 
@@ -34,7 +35,7 @@ pub(super) fn write<W: Write>(page: &mut Page<'_, W>, servers: &[ServerEvent]) -
     page.blank()?;
     page.heading("Hints, not proven")?;
     for hint in hints.iter().take(MAX_HINTS) {
-        let who = listed(hint.clients.iter().map(|client| client.ip.to_string()), 3);
+        let who = listed(hint.clients.iter().map(|client| known(client.ip)), 3);
         let from = if who.is_empty() { String::new() } else { format!(", from {who}") };
         let key = printable(&hint.server.key);
         let vendor = hint.server.catalogued.as_deref().map(printable);
@@ -72,7 +73,8 @@ fn block<W: Write>(page: &mut Page<'_, W>, server: &ServerEvent) -> io::Result<(
     page.blank()?;
     page.field("approval", &approval(server))?;
     page.field("what", &what(server))?;
-    let endpoints = server.server.endpoints.iter().map(ToString::to_string);
+    let endpoints = server.server.endpoints.iter();
+    let endpoints = endpoints.filter(|end| !end.ip.is_unspecified()).map(ToString::to_string);
     let proxies = listed(server.server.proxies.iter().map(ToString::to_string), 2);
     let via = match (server.server.via_proxy, proxies.as_str()) {
         (false, _) => String::new(),
@@ -136,8 +138,13 @@ fn client(client: &Client) -> String {
     let names: Vec<String> = client.software.iter().take(2).map(software).collect();
     let agent = client.user_agents.first().map(|agent| printable(agent).into_owned());
     let name = if names.is_empty() { agent.unwrap_or_default() } else { names.join(" and ") };
-    let ip = client.ip;
-    if name.is_empty() { ip.to_string() } else { format!("{ip} ({name})") }
+    let ip = known(client.ip);
+    if name.is_empty() { ip } else { format!("{ip} ({name})") }
+}
+
+/// An address that a log need not have.
+pub(super) fn known(ip: IpAddr) -> String {
+    if ip.is_unspecified() { "an unknown address".to_owned() } else { ip.to_string() }
 }
 
 /// Tools by how often they were called.
