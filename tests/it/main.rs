@@ -23,6 +23,7 @@ mod layering;
 mod live;
 mod packets;
 mod probes;
+mod proxies;
 mod run;
 mod store;
 mod tshark;

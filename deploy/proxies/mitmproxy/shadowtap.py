@@ -1,7 +1,7 @@
 """mitmproxy: a log for shadowtap, one line of JSON for each exchange.
 
     mitmdump -s shadowtap.py --set shadowtap_log=/var/log/mitmproxy/shadowtap.log
-    shadowtap logs --mapping mapping.yaml /var/log/mitmproxy/shadowtap.log
+    shadowtap logs /var/log/mitmproxy/shadowtap.log
 
 It has header fields that tell MCP, and the method and the tool of a JSON-RPC request. It has no
 Authorization, no Cookie and, unless shadowtap_bodies is set, no bodies. Bodies hold what people ask
@@ -76,7 +76,8 @@ def of_connections(flow):
     if client:
         told |= {"client": client[0], "client_port": client[1]}
     if address:
-        told["here" if is_reverse(flow) else "proxy"] = f"[{address[0]}]:{address[1]}"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        told["here" if is_reverse(flow) else "proxy"] = f"{host}:{address[1]}"
     if flow.server_conn.peername and not is_reverse(flow):
         told |= {"server": flow.server_conn.peername[0], "server_port": flow.server_conn.peername[1]}
     tls = {
