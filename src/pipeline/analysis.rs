@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::contacts::{Contacts, with_subjects};
 use super::flows::{Ended, Flows};
+use super::gate::Gate;
 use super::hints::{Handshake, Hints, Judged, Relayed};
 use super::legs::{Admitted, Legs};
 use super::lore::Lore;
@@ -17,9 +18,10 @@ use super::tuned::Desk;
 use crate::exchange::Carrier;
 use crate::finding::{self, Findings};
 use crate::flow::At;
+use crate::intake::Verdict;
 use crate::mcp::inventory::{self, EncryptedUse, Inventory, Occasion, Resolved, Server, ServerId};
 use crate::memory::Memory;
-use crate::observation::{Event, Observation};
+use crate::observation::{Event, ExchangeId, Observation};
 use crate::rules::catalog::Catalog;
 use crate::rules::tuning::{Counts, TuningState};
 use crate::rules::{Lane, RuleSet, Scratch, Subject};
@@ -99,6 +101,7 @@ pub struct Analysis<'p> {
     named: HashSet<ServerId>,
     lore: Lore,
     tuning: TuningState,
+    gate: Gate,
     /// Keeps some of the subjects, when somebody wants to measure rules on them.
     pub(super) sample: Option<Sample>,
 }
@@ -125,6 +128,7 @@ impl<'p> Analysis<'p> {
             named: HashSet::new(),
             lore: Lore::default(),
             tuning: TuningState::default(),
+            gate: Gate::default(),
             sample: None,
         }
     }
@@ -219,6 +223,7 @@ impl<'p> Analysis<'p> {
             named,
             lore,
             tuning,
+            gate: Gate::default(),
             sample: None,
         }
     }
@@ -228,6 +233,16 @@ impl<'p> Analysis<'p> {
     pub(super) fn into_known(self) -> Known {
         let Self { inventory, findings, hints, flows, legs, named, lore, tuning, .. } = self;
         Known { inventory, findings, hints, flows, legs, named, lore, tuning }
+    }
+
+    /// What is observed from now on of an exchange is to be let through or refused.
+    pub(super) fn decide_on(&mut self, exchange: ExchangeId) {
+        self.gate.ask(exchange);
+    }
+
+    /// Whether to refuse it, by what was observed since.
+    pub(super) fn decided(&mut self) -> Verdict {
+        self.gate.answer()
     }
 
     /// Time passes without observations: judges what was kept back for a while.
@@ -275,13 +290,18 @@ impl<'p> Analysis<'p> {
         let now = observation.at.time;
         let is_message = matches!(observation.event, Event::Message { .. });
         let wanted = tell.as_ref().is_some_and(|listener| listener.messages);
-        let copy = (wanted && is_message).then(|| observation.clone());
+        let asked = self.gate.concerns(&observation);
+        let copy = (asked || (wanted && is_message)).then(|| observation.clone());
         let user = observation.event.client().filter(|_| wanted).map(|ip| (observation.flow, ip));
         let server = self.inventory.observe(observation, &mut self.resolved);
         if let Some(server) = server {
             self.name(server, now);
         }
         self.judge_resolved();
+        if let (true, Some(asked), Some(id)) = (asked, &copy, server) {
+            let Self { policy, inventory, contacts, scratch, gate, .. } = self;
+            gate.judge(policy, inventory, contacts, scratch, id, asked);
+        }
         if let (Some(listener), Some(id)) = (tell, server)
             && let Some(server) = self.inventory.server(id)
         {

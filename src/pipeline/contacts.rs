@@ -13,12 +13,12 @@ use crate::finding;
 use crate::finding::severity::Outcome;
 use crate::flow::At;
 use crate::mcp::inventory::{
-    Client, Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey,
+    Client, Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey, disagreements,
 };
 use crate::mcp::{Contact, Evidence, Facts};
 use crate::memory::Memory;
 use crate::net::Direction;
-use crate::observation::{Kind, Message, RequestInfo, Software};
+use crate::observation::{Event, Kind, Message, Observation, RequestInfo, Software};
 use crate::rules::advisory::Advisories;
 use crate::rules::catalog::is_named_for_mcp;
 use crate::rules::{Content, MessageFacts, Severity, Subject};
@@ -117,6 +117,39 @@ fn with_message(
         let subject = Subject::tool(request, &tool, &content, contact.evidence);
         with(&subject.with_contact(contact, methods), &place, lore.memory());
     }
+}
+
+/// Gives what rules may be asked about of a request whose answer has not come: the message, and the
+/// client's use of the server.
+pub(super) fn with_request(
+    policy: &Policy,
+    inventory: &Inventory,
+    contacts: &mut Contacts,
+    server: ServerId,
+    observation: &Observation,
+    mut with: impl FnMut(&Subject<'_>),
+) {
+    let Event::Message { request, direction, channel, message, ambiguous } = &observation.event
+    else {
+        return;
+    };
+    let known = contacts.get(policy, inventory, server, request, observation.at);
+    let Some(Known { contact, methods, .. }) = known else { return };
+    let disagreements = disagreements(request, message);
+    let facts = MessageFacts {
+        direction: *direction,
+        channel: *channel,
+        message,
+        reply: None,
+        asked: None,
+        undeclared: None,
+        disagreements: &disagreements,
+        ambiguous: *ambiguous,
+    };
+    let content = Content::default();
+    let subject = Subject::message(request, facts, contact.evidence);
+    with(&subject.with_contact(contact, methods).with_content(&content));
+    with(&Subject::server(contact, methods));
 }
 
 /// What the approval of a server pins, if the message may be a list of its tools.

@@ -10,10 +10,12 @@ mod analysis;
 mod contacts;
 mod events;
 mod flows;
+mod gate;
 mod hints;
 mod host_names;
 mod interest;
 mod legs;
+mod logs;
 mod lookalikes;
 mod lore;
 mod place;
@@ -39,6 +41,7 @@ pub use analysis::{Analysis, Policy};
 use analysis::{Listener, Tell, Told};
 pub(crate) use contacts::shown_key;
 pub use events::{server as server_event, shown_servers};
+pub use logs::{LogInput, LogSummary};
 pub use read::{Progress, Trouble};
 pub use recognise::Recogniser;
 pub use sample::{Sample, sample};
@@ -49,10 +52,12 @@ use crate::app::Keyring;
 use crate::capture::{self, Input};
 use crate::decode::{self, Decoder};
 use crate::finding::{self, Finding, Findings, PacketNames};
+use crate::flow::At;
 use crate::mcp::inventory::{self, Inventory};
 use crate::memory::Memory;
 use crate::secret::SecretHasher;
 use crate::sinks::event::{FlowEvent, MessageEvent, StatsEvent};
+use logs::Logs;
 #[cfg(test)]
 use read::Names;
 use read::Reader;
@@ -140,6 +145,8 @@ pub struct Outcome {
     pub memory: Memory,
     /// What exceptions and thresholds took, in words.
     pub remarks: Vec<String>,
+    /// The logs.
+    pub logs: Vec<LogSummary>,
 }
 
 /// Why a run could not be done.
@@ -174,7 +181,21 @@ pub fn replay(
     inputs: Vec<Input>,
     observer: &mut impl Observer,
 ) -> Result<Outcome, Error> {
-    replay_sampling(config, policy, inputs, observer, &mut None)
+    replay_sampling(config, policy, inputs, Vec::new(), observer, &mut None)
+}
+
+/// The same, with logs beside the captures: what both show is one.
+///
+/// # Errors
+/// Likewise. What is wrong with logs is in [`Outcome::logs`].
+pub fn replay_with_logs(
+    config: &Config,
+    policy: &Policy,
+    inputs: Vec<Input>,
+    logs: Vec<LogInput>,
+    observer: &mut impl Observer,
+) -> Result<Outcome, Error> {
+    replay_sampling(config, policy, inputs, logs, observer, &mut None)
 }
 
 /// The same; subjects are offered to a sample.
@@ -182,6 +203,7 @@ fn replay_sampling(
     config: &Config,
     policy: &Policy,
     inputs: Vec<Input>,
+    logs: Vec<LogInput>,
     observer: &mut impl Observer,
     sample: &mut Option<Sample>,
 ) -> Result<Outcome, Error> {
@@ -195,12 +217,14 @@ fn replay_sampling(
         });
     }
     let mut reader = Reader::new(config.capture, decoder, workers, Arc::clone(keyring));
+    let mut logs = Logs::new(logs, config.shards.mcp, &config.hasher);
+    reader.name_logs(logs.names());
     let analysis = Analysis::new(policy, config.inventory, config.findings);
     let mut analysis = analysis.with_memory(config.memory.clone());
     analysis.sample = sample.take();
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {
-            take_in(&mut analysis, policy, names, caused, observer);
+            take_in(&mut analysis, policy, names, caused, &mut logs, observer);
             if progress.bytes > 0 {
                 observer.progress(progress, analysis.findings().len());
             }
@@ -209,19 +233,25 @@ fn replay_sampling(
     let mut caused = Vec::new();
     let last = reader.finish(&mut caused);
     let (counters, decoder, troubles, names, workers) = reader.into_parts();
-    take_in(&mut analysis, policy, &names, &mut caused, observer);
+    take_in(&mut analysis, policy, &names, &mut caused, &mut logs, observer);
+    let last_line = take_in_logs(&mut analysis, policy, &names, &mut logs, observer);
+    let last = last_line.filter(|line| line.time > last.time).unwrap_or(last);
     telling(policy, &names, observer, |tell| analysis.finish_telling(last, tell));
     *sample = analysis.sample.take();
     let shards = workers.into_shards().map_err(Error::Worker)?;
     let remarks = analysis.remarks();
     let mut decoding = stats::Decoding::default();
     decoding.add(&decoder);
-    let shards = stats::ShardCounters::of(&shards);
+    let mut shards = stats::ShardCounters::of(&shards);
+    shards.add_tap(logs.tap_counters());
     let captures = stats::captures(&counters, &names, &troubles);
-    let stats = stats::gather(&counters, &decoding, &shards, &analysis, captures);
+    let mut stats = stats::gather(&counters, &decoding, &shards, &analysis, captures);
+    let logs = logs.into_summaries();
+    stats.logs = logs::files(&logs);
+    stats.timestamp = stats.timestamp.max(last.time);
     let (inventory, findings, memory) = analysis.into_parts();
     let findings = Findings::finish(findings, &names);
-    Ok(Outcome { inventory, findings, stats, troubles, memory, remarks })
+    Ok(Outcome { inventory, findings, stats, troubles, memory, remarks, logs })
 }
 
 fn take_in(
@@ -229,13 +259,49 @@ fn take_in(
     policy: &Policy,
     names: &dyn PacketNames,
     caused: &mut Vec<Caused>,
+    logs: &mut Logs,
     observer: &mut impl Observer,
 ) {
     telling(policy, names, observer, |tell| {
         for Caused { observation, .. } in caused.drain(..) {
+            if !logs.is_empty() {
+                while let Some(line) = logs.next(Some(observation.at.time)) {
+                    analysis.observe_telling(line, tell);
+                }
+            }
             analysis.observe_telling(observation, tell);
         }
     });
+}
+
+/// Takes in what is left of the logs. Answers with the last line.
+fn take_in_logs(
+    analysis: &mut Analysis<'_>,
+    policy: &Policy,
+    names: &dyn PacketNames,
+    logs: &mut Logs,
+    observer: &mut impl Observer,
+) -> Option<At> {
+    /// Lines between two reports of progress.
+    const PROGRESS_LINES: usize = 4_096;
+    let mut last = None;
+    loop {
+        let mut taken = 0;
+        telling(policy, names, observer, |tell| {
+            while taken < PROGRESS_LINES
+                && let Some(line) = logs.next(None)
+            {
+                taken += 1;
+                last = Some(line.at);
+                analysis.observe_telling(line, tell);
+            }
+        });
+        if taken == 0 {
+            return last;
+        }
+        let progress = Progress { bytes: logs.bytes(), packets: 0 };
+        observer.progress(progress, analysis.findings().len());
+    }
 }
 
 /// Lets `work` tell of messages and flows, if the observer wants to know.

@@ -118,6 +118,8 @@ impl fmt::Display for Trouble {
 pub(super) struct Names {
     /// The captures, in order.
     files: Vec<NamedFile>,
+    /// The logs, by number.
+    pub(super) logs: Vec<Arc<str>>,
     /// What scopes stand for; known at the end.
     paths: HashMap<Scope, TunnelPath>,
 }
@@ -141,6 +143,10 @@ impl Names {
 
 impl PacketNames for Names {
     fn name(&self, packet: u64) -> Option<PacketRef> {
+        if let Some((log, number)) = At::line_of(packet) {
+            let file = Arc::clone(self.logs.get(usize::from(log))?);
+            return Some(PacketRef { file, number });
+        }
         let at = self.files.partition_point(|file| file.first <= packet);
         let file = self.files.get(at.checked_sub(1)?)?;
         Some(PacketRef { file: Arc::clone(&file.name), number: packet - file.first + 1 })
@@ -210,6 +216,11 @@ impl Reader {
             bytes_of_ended: 0,
             last: At { packet: 0, time: Timestamp::EPOCH },
         }
+    }
+
+    /// Lines of logs have these names.
+    pub(super) fn name_logs(&mut self, logs: Vec<Arc<str>>) {
+        self.names.logs = logs;
     }
 
     /// Reads one capture. `seen` gets observations, in packet order, and progress.

@@ -75,7 +75,7 @@ pub fn sample(
 ) -> Result<(Sample, Vec<Trouble>), Error> {
     let policy = Policy { rules: RuleSet::default(), ..policy };
     let mut sample = Some(Sample::default());
-    let outcome = replay_sampling(config, &policy, inputs, &mut (), &mut sample)?;
+    let outcome = replay_sampling(config, &policy, inputs, Vec::new(), &mut (), &mut sample)?;
     Ok((sample.unwrap_or_default(), outcome.troubles))
 }
 

@@ -32,6 +32,11 @@ impl ShardCounters {
         sum
     }
 
+    /// Adds what recognition counted elsewhere.
+    pub(super) fn add_tap(&mut self, counters: &crate::mcp::TapCounters) {
+        self.mcp += counters;
+    }
+
     /// Adds those of other shards.
     pub(super) fn add(&mut self, other: &Self) {
         self.flow += &other.flow;
@@ -108,6 +113,7 @@ pub(super) fn gather(
         timestamp: read.times.map_or(Timestamp::EPOCH, |(_, last)| last),
         sensor_version: env!("CARGO_PKG_VERSION").to_owned(),
         captures,
+        logs: Vec::new(),
         coverage: coverage(
             read,
             flow,

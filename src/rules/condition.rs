@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 use regex::Regex;
 
-use super::field::{Field, Value};
+use super::field::{Field, InLogs, Value};
 use super::list::{Items, List, Nets};
 use super::subject::Subject;
 
@@ -52,8 +52,12 @@ pub(super) enum Test {
 }
 
 impl Node {
-    /// Whether the condition holds for a subject.
+    /// Whether the condition holds for a subject. Of what a log tells, only what the log would show
+    /// if it were so counts: an absent field is no proof.
     pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
+        if subject.is_told_in_part() {
+            return self.surely(subject) == Some(true);
+        }
         match self {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(subject)),
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(subject)),
@@ -62,6 +66,35 @@ impl Node {
                 field.visit(subject, &mut |_| true) == *wanted
             }
             Self::Test(field, test) => field.visit(subject, &mut |value| test.accepts(value)),
+        }
+    }
+
+    /// The same in three values (Kleene's): `None` is not known.
+    fn surely(&self, subject: &Subject<'_>) -> Option<bool> {
+        match self {
+            Self::All(nodes) => every(nodes.iter().map(|node| node.surely(subject))),
+            Self::Any(nodes) => {
+                every(nodes.iter().map(|node| node.surely(subject).map(|holds| !holds)))
+                    .map(|none| !none)
+            }
+            Self::Not(node) => node.surely(subject).map(|holds| !holds),
+            Self::Test(field, test) => {
+                let (mut passes, mut exists) = (false, false);
+                field.visit(subject, &mut |value| {
+                    passes |= test.accepts(value);
+                    // A log that does not have a field says `false` of it.
+                    exists |= field.in_logs() == InLogs::Always || value != Value::Bool(false);
+                    passes
+                });
+                match (field.in_logs(), exists) {
+                    (InLogs::Some, true) if !passes => None,
+                    (InLogs::Some | InLogs::Maybe, false) => None,
+                    _ => match test {
+                        Test::Exists(wanted) => Some(exists == *wanted),
+                        _ => Some(passes),
+                    },
+                }
+            }
         }
     }
 
@@ -116,6 +149,19 @@ impl Node {
             Self::Test(field, _) => Some(field),
         }
     }
+}
+
+/// Whether all hold: false as soon as one surely does not.
+fn every(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut all = Some(true);
+    for part in parts {
+        match part {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => all = None,
+        }
+    }
+    all
 }
 
 impl Test {

@@ -170,6 +170,15 @@ impl Compiled {
         matches!(self.info.status, Status::Experimental | Status::Stable)
     }
 
+    /// Whether its conditions read something of the response: asked about a request alone, it
+    /// would take what has not come yet for what never comes.
+    #[must_use]
+    pub fn waits_for_response(&self) -> bool {
+        let mut waits = false;
+        self.when.fields(&mut |field| waits |= field.spec().phase == Phase::Response);
+        waits
+    }
+
     /// Whether it holds for a subject, which must be of its kind and known well enough.
     #[must_use]
     pub fn holds(&self, subject: &Subject<'_>) -> bool {

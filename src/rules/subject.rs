@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::field::On;
-use crate::exchange::{DnsMessage, TlsAnswer, TlsHello};
+use crate::exchange::{DnsMessage, TlsAnswer, TlsHello, Visibility};
 use crate::mcp::inventory::Reply;
 use crate::mcp::{Contact, Evidence};
 use crate::net::{Direction, Endpoint};
@@ -189,6 +189,12 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
+    /// A log told of it, which need not show all that there was.
+    #[must_use]
+    pub fn is_told_in_part(&self) -> bool {
+        self.request.is_some_and(|request| request.visibility == Visibility::Log)
+    }
+
     /// An encrypted flow.
     #[must_use]
     pub const fn tls(tls: &'a Encrypted) -> Self {

@@ -232,7 +232,8 @@ pub(super) fn is_clients_own(method: &str) -> bool {
 /// Where the message and the header fields that mirror it disagree (MCP 2026-07-28): a portal or
 /// filter that trusts the fields would be fooled. A field that is absent is not in disagreement;
 /// of one that occurs several times, each line has to agree, for peers differ in which they read.
-pub(super) fn disagreements(request: &RequestInfo, message: &Message) -> Vec<&'static str> {
+#[must_use]
+pub fn disagreements(request: &RequestInfo, message: &Message) -> Vec<&'static str> {
     let mut found = Vec::new();
     if !matches!(message.kind, Kind::Request | Kind::Notification) {
         return found;

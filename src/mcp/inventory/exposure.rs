@@ -116,7 +116,8 @@ impl Inventory {
     /// credential. Requests that proxies pass on show nothing of that.
     pub(super) fn expose(&mut self, index: usize, request: &RequestInfo) {
         let Some(server) = self.records.get_mut(index) else { return };
-        if is_forwarded(request) || server.proxies.contains(&request.client.ip) {
+        let is_unknown = request.client.ip.is_unspecified();
+        if is_unknown || is_forwarded(request) || server.proxies.contains(&request.client.ip) {
             return;
         }
         let session = request.session;

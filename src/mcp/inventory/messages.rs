@@ -7,9 +7,10 @@ use super::resolve::{Reply, Seen};
 use super::server::count;
 use super::waiting::{Answered, Token, Waiting};
 use super::{Inventory, Outcomes, Resolved, Server, ServerId, ServerKey, Transport, evidence};
+use crate::exchange::Visibility;
 use crate::mcp::{Evidence, methods};
 use crate::net::Direction;
-use crate::observation::{Channel, Kind, Message};
+use crate::observation::{Channel, Kind, Message, RequestInfo};
 
 /// Messages of one exchange that are kept until its end; more are judged as they come.
 const MAX_KEPT_PER_EXCHANGE: usize = 4_096;
@@ -345,8 +346,12 @@ impl Inventory {
         let method = asked.message.method.as_deref();
         // The stream that carries the answer may have been opened with a credential.
         let is_open = asked.request.auth.is_none() && seen.request.auth.is_none();
+        // A log need not have the field that a credential is in.
+        let shows_all = |request: &RequestInfo| request.visibility != Visibility::Log;
         if seen.message.kind == Kind::Result
             && is_open
+            && shows_all(&asked.request)
+            && shows_all(&seen.request)
             && (asked.request.seen || evidence::is_bare(&asked.request))
             && matches!(method, Some("tools/list" | "tools/call"))
             && let Some(server) = self.records.get_mut(index)

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 pub use client::{Client, ProgramStart};
 pub use encrypted::{EncryptedUse, Handshakes};
+pub use evidence::disagreements;
 pub(in crate::mcp) use evidence::is_mcp_path;
 pub use exposure::Exposure;
 pub use key::{ServerKey, Transport};

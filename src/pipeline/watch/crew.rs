@@ -11,6 +11,7 @@ use super::super::stats::ShardCounters;
 use super::super::workers::{Process, process, spread};
 use super::super::{Config, Error, WorkerPanicked};
 use super::clock::Clock;
+use super::inlet::{Arrival, Inlet};
 use super::lanes::{Ends, Lane, Lanes, Limits, Parcel, Pool, Protection, WorkerGone};
 use super::order::Done;
 use super::reader::{Board, Parts, Reader, Turn};
@@ -31,7 +32,8 @@ pub(super) struct Crew {
     pub(super) lanes: Vec<Arc<Lane>>,
     pub(super) boards: Vec<Arc<Mutex<Board>>>,
     pub(super) protection: Arc<Protection>,
-    pub(super) outputs: Receiver<Done>,
+    pub(super) outputs: Receiver<Arrival>,
+    pub(super) inlet: Arc<Inlet>,
     pub(super) clock: Clock,
     stop: Arc<AtomicBool>,
     readers: Vec<JoinHandle<Result<(), WorkerGone>>>,
@@ -49,14 +51,16 @@ impl Crew {
         config: &Config,
         settings: &Settings,
         feeds: Vec<Feed<S>>,
+        inlet: Arc<Inlet>,
     ) -> Result<Self, Error> {
-        Self::with(config, settings, feeds, Limits::default(), process)
+        Self::with(config, settings, feeds, inlet, Limits::default(), process)
     }
 
     pub(super) fn with<S: LiveSource + 'static>(
         config: &Config,
         settings: &Settings,
         feeds: Vec<Feed<S>>,
+        inlet: Arc<Inlet>,
         limits: Limits,
         process: Process,
     ) -> Result<Self, Error> {
@@ -65,13 +69,15 @@ impl Crew {
         let on_their_way = count * (limits.queue_batches + feeds.len() + 1);
         let pool = Arc::new(Pool::new(on_their_way));
         let protection = Arc::new(Protection::default());
-        let (output, outputs) = sync_channel(count * 4);
+        // An inlet that was used before takes nothing in; the run goes on without.
+        let (output, outputs) = inlet.ends().unwrap_or_else(|| sync_channel(count * 4));
         let mut crew = Self {
             limits,
             lanes: Vec::new(),
             boards: Vec::new(),
             protection: Arc::clone(&protection),
             outputs,
+            inlet,
             clock: Clock::start(),
             stop: Arc::default(),
             readers: Vec::new(),
@@ -122,6 +128,7 @@ impl Crew {
     /// Tells the readers to stop.
     pub(super) fn stop(&self) {
         self.stop.store(true, Relaxed);
+        self.inlet.close();
     }
 
     /// Whether all readers have stopped and handed on everything.
@@ -224,7 +231,7 @@ struct Worker {
     number: usize,
     shards: Vec<Shard>,
     parcels: Receiver<Parcel>,
-    output: SyncSender<Done>,
+    output: SyncSender<Arrival>,
     lane: Arc<Lane>,
     pool: Arc<Pool>,
     process: Process,
@@ -242,7 +249,7 @@ impl Worker {
             let counters = report.then(|| Box::new(ShardCounters::of(&self.shards)));
             let reader = (!last).then_some(reader);
             let done = Done { worker: self.number, reader, upto, caused, counters };
-            if self.output.send(done).is_err() || last {
+            if self.output.send(Arrival::Done(done)).is_err() || last {
                 break;
             }
         }

@@ -10,6 +10,7 @@ use super::super::stats::ShardCounters;
 use super::super::{Analysis, Error, Listener, Policy, Tell, Told, WorkerPanicked, events};
 use super::clock::Moment;
 use super::crew::Crew;
+use super::inlet::{Arrival, Held, Question, Totals};
 use super::names::InterfaceNames;
 use super::notice::Notice;
 use super::order::{Done, Order};
@@ -17,6 +18,7 @@ use super::tally::{self, Baseline, Own, When};
 use super::{Command, Health, LiveObserver, Occasion, Settings};
 use crate::finding::{Finding, News};
 use crate::flow::At;
+use crate::intake::Parcel;
 use crate::mcp::inventory::{Server, ServerId};
 use crate::rules::Severity;
 use crate::sinks::event::StatsEvent;
@@ -73,6 +75,9 @@ pub(super) struct State {
     pub(super) worst: Option<Severity>,
     /// The latest time of an observation or tick.
     last: At,
+    /// Parcels of intakes that wait for packets of their time.
+    held: Held,
+    totals: Totals,
     stopping: bool,
     /// The last parcels are under way.
     asked: bool,
@@ -98,6 +103,8 @@ impl State {
             forgotten: 0,
             worst: None,
             last: At { packet: 0, time: Timestamp::EPOCH },
+            held: Held::default(),
+            totals: Totals::default(),
             stopping: false,
             asked: false,
         }
@@ -129,11 +136,11 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
     pub(super) fn run(&mut self) -> Result<End, Error> {
         loop {
             let over = match self.crew.outputs.recv_timeout(TURN) {
-                Ok(done) => {
-                    self.take(done);
+                Ok(arrival) => {
+                    self.arrive(arrival);
                     for _ in 1..PARCELS {
-                        let Ok(done) = self.crew.outputs.try_recv() else { break };
-                        self.take(done);
+                        let Ok(arrival) = self.crew.outputs.try_recv() else { break };
+                        self.arrive(arrival);
                     }
                     false
                 }
@@ -149,6 +156,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
                 self.state.order.release(now.elapsed, &mut caused);
             }
             self.observe(caused);
+            self.take_given(now.elapsed, over);
             if over {
                 return if self.state.asked {
                     Ok(End::Stopped)
@@ -195,6 +203,44 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
             }
         }
         Ok(None)
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Done(done) => self.take(done),
+            Arrival::Given(parcel) => {
+                let now = self.crew.clock.now().elapsed;
+                self.state.held.push(parcel, now);
+            }
+            Arrival::Asked(Question { parcel, exchange, reply }) => {
+                self.analysis.decide_on(exchange);
+                self.take_parcel(parcel);
+                reply(self.analysis.decided());
+            }
+        }
+    }
+
+    /// Takes in parcels of intakes that have waited long enough, or all.
+    fn take_given(&mut self, now: Duration, all: bool) {
+        while let Some(parcel) = self.state.held.next(now, all) {
+            self.take_parcel(parcel);
+        }
+    }
+
+    fn take_parcel(&mut self, parcel: Parcel) {
+        let Parcel { observations, mark, counts } = parcel;
+        self.state.totals.add(&counts);
+        if !observations.is_empty() {
+            self.analyse(|analysis, tell| {
+                for observation in observations {
+                    analysis.observe_telling(observation, tell);
+                }
+            });
+            self.tell_findings();
+        }
+        if let Some(mark) = mark {
+            self.observer.taken(mark);
+        }
     }
 
     fn take(&mut self, mut done: Done) {
@@ -318,9 +364,10 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
     fn stats(&mut self, now: Moment) -> StatsEvent {
         self.state.own.out_of_order = self.state.order.out_of_order();
         self.state.own.lost_events = self.observer.lost_events();
-        let State { names, workers, own, baseline, .. } = &*self.state;
+        let State { names, workers, own, baseline, totals, .. } = &*self.state;
         let when = When { time: now.time, elapsed: now.elapsed };
-        tally::stats(self.crew, names, workers, &self.analysis, *own, baseline, when)
+        let stats = tally::stats(self.crew, names, workers, &self.analysis, *own, baseline, when);
+        StatsEvent { logs: totals.files(&self.crew.inlet), ..stats }
     }
 
     /// Tells the servers of which something is new since they were told last, `max` at most.

@@ -24,6 +24,7 @@
 mod clock;
 mod crew;
 mod engine;
+mod inlet;
 mod lanes;
 mod names;
 mod notice;
@@ -33,8 +34,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use inlet::{Inlet, SourceName};
 pub use names::MAX_INTERFACES;
 pub use notice::Notice;
 
@@ -42,6 +45,7 @@ use super::analysis::Known;
 use super::{Analysis, Config, Error, Policy};
 use crate::capture::live::{LiveSource, PacketTap};
 use crate::finding::{Finding, News};
+use crate::intake::Mark;
 use crate::mcp::inventory::Inventory;
 use crate::memory::Memory;
 use crate::rules::Severity;
@@ -158,6 +162,10 @@ pub trait LiveObserver {
     }
     /// Something happened to the sensor.
     fn notice(&mut self, notice: &Notice);
+    /// Everything that an intake gave up to this mark is taken in, and its messages were told.
+    fn taken(&mut self, mark: Mark) {
+        let _ = mark;
+    }
     /// Events that could not be put out, so far.
     fn lost_events(&self) -> u64 {
         0
@@ -199,8 +207,24 @@ pub fn watch<S: LiveSource + 'static>(
     feeds: Vec<Feed<S>>,
     observer: &mut impl LiveObserver,
 ) -> Result<Watched, Error> {
-    let names = InterfaceNames::new(feeds.iter().map(|feed| feed.source.name()));
-    let crew = Crew::start(config, settings, feeds)?;
+    watch_with(config, settings, policy, feeds, Arc::default(), observer)
+}
+
+/// The same, and takes in what comes by an inlet. There may be no interface at all then.
+///
+/// # Errors
+/// Likewise.
+pub fn watch_with<S: LiveSource + 'static>(
+    config: &Config,
+    settings: &Settings,
+    policy: Policy,
+    feeds: Vec<Feed<S>>,
+    inlet: Arc<Inlet>,
+    observer: &mut impl LiveObserver,
+) -> Result<Watched, Error> {
+    let interfaces = feeds.iter().map(|feed| feed.source.name());
+    let names = InterfaceNames::new(interfaces, Arc::clone(&inlet));
+    let crew = Crew::start(config, settings, feeds, inlet)?;
     run(config, settings, policy, crew, names, observer)
 }
 

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::inlet::Inlet;
 use crate::finding::{PacketNames, PacketRef};
+use crate::flow::At;
 
 /// Bits for the interface.
 const INTERFACE_BITS: u32 = 6;
@@ -17,23 +19,29 @@ pub(super) const fn index_of(number: u64, interface: usize) -> u64 {
 
 /// Names of the interfaces.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InterfaceNames(Vec<Arc<str>>);
+pub(super) struct InterfaceNames {
+    interfaces: Vec<Arc<str>>,
+    inlet: Arc<Inlet>,
+}
 
 impl InterfaceNames {
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        Self(names.map(Arc::from).collect())
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, inlet: Arc<Inlet>) -> Self {
+        Self { interfaces: names.map(Arc::from).collect(), inlet }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter()
+        self.interfaces.iter()
     }
 }
 
 impl PacketNames for InterfaceNames {
-    /// The interface, and the packet's number over all interfaces, from 1.
+    /// The interface, and the packet's number over all interfaces, from 1; of a line, its log.
     fn name(&self, packet: u64) -> Option<PacketRef> {
+        if let Some((log, number)) = At::line_of(packet) {
+            return Some(PacketRef { file: self.inlet.source(log)?.name, number });
+        }
         let interface = usize::try_from(packet & (MAX_INTERFACES as u64 - 1)).ok()?;
-        let file = Arc::clone(self.0.get(interface)?);
+        let file = Arc::clone(self.interfaces.get(interface)?);
         Some(PacketRef { file, number: (packet >> INTERFACE_BITS) + 1 })
     }
 }
@@ -44,7 +52,7 @@ mod tests {
 
     #[test]
     fn an_index_tells_order_and_interface() {
-        let names = InterfaceNames::new(["eth1", "eth2"].into_iter());
+        let names = InterfaceNames::new(["eth1", "eth2"].into_iter(), Arc::default());
         let first = index_of(0, 1);
         let second = index_of(1, 0);
         assert!(first < second);

@@ -145,6 +145,17 @@ impl fmt::Display for Shape {
     }
 }
 
+/// What it means that a log does not show a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InLogs {
+    /// That there is none.
+    Always,
+    /// Nothing; a value that is shown is the only one.
+    Maybe,
+    /// Nothing, and there may be more values than are shown.
+    Some,
+}
+
 /// A field of the catalogue; for header fields, of one name or (with a trailing `*`) one prefix.
 #[derive(Clone)]
 pub struct Field {
@@ -163,6 +174,34 @@ pub(super) struct Header {
 }
 
 impl Field {
+    /// What logs show of it: most have the request line and a few header fields.
+    pub(super) const fn in_logs(&self) -> InLogs {
+        match (self.spec.key, self.spec.phase) {
+            (
+                Key::RequestHeaderNames
+                | Key::RequestHeader
+                | Key::ResponseHeaderNames
+                | Key::ResponseHeader
+                | Key::HttpAuth
+                | Key::HttpTokenAudience,
+                _,
+            ) => InLogs::Some,
+            (
+                Key::HttpMethod
+                | Key::HttpPath
+                | Key::HttpHost
+                | Key::HttpPort
+                | Key::HttpScheme
+                | Key::HttpVisibility
+                | Key::HttpViaProxy
+                | Key::HttpHostIsIp,
+                _,
+            )
+            | (_, Phase::Server | Phase::Lookup | Phase::Handshake) => InLogs::Always,
+            (_, Phase::RequestHead | Phase::RequestBody | Phase::Response) => InLogs::Maybe,
+        }
+    }
+
     /// Finds a field by the name that rules use.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

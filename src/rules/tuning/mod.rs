@@ -229,6 +229,17 @@ impl Tuning {
         }
     }
 
+    /// Whether an exception that holds at that time takes a match. Nothing is counted.
+    #[must_use]
+    pub fn excepts(&self, found: &Match<'_, '_>, at: Timestamp) -> bool {
+        let of_rule = self.plan(found.rule).map(|plan| plan.exceptions.iter());
+        of_rule
+            .into_iter()
+            .flatten()
+            .filter_map(|index| self.exceptions.get(*index))
+            .any(|exception| at < exception.ends() && exception.holds(&found.subject))
+    }
+
     /// The first exception that takes a match.
     fn except<'r>(
         &'r self,

@@ -19,7 +19,9 @@ pub use server::{
     ApprovalRef, Client, DefinitionRef, Definitions, Directions, Outcomes, Period, Responses,
     ServerEvent, ServerInfo, TlsInfo,
 };
-pub use stats::{CaptureFile, Coverage, Grown, InterfaceStats, LiveStats, ShedStats, StatsEvent};
+pub use stats::{
+    CaptureFile, Coverage, Grown, InterfaceStats, LiveStats, LogFile, ShedStats, StatsEvent,
+};
 
 use std::net::IpAddr;
 

@@ -17,6 +17,9 @@ pub struct StatsEvent {
     pub sensor_version: String,
     /// What was read.
     pub captures: Vec<CaptureFile>,
+    /// Logs that were read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogFile>,
     /// What could be seen.
     pub coverage: Coverage,
     /// Counters of the stages, `stage.name`.
@@ -114,6 +117,28 @@ pub struct CaptureFile {
     /// Bytes read.
     pub bytes: u64,
     /// Why reading stopped before the end of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// One log, or one server that proxies send to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogFile {
+    /// Its name, as given.
+    pub file: String,
+    /// Its format.
+    pub format: String,
+    /// Lines (or entries, or requests) that were not empty.
+    pub lines: u64,
+    /// Those that said something of traffic.
+    pub records: u64,
+    /// Those that could not be read.
+    pub bad_lines: u64,
+    /// Those that were turned away because the run could not keep up; the source has them still.
+    pub turned_away: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Why reading stopped before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -166,7 +167,7 @@ fn another_policy_is_followed_from_one_observation_to_the_next() {
         ..Watcher::default()
     };
     let double = Double::new("eth1", steps(&capture));
-    let script = std::sync::Arc::clone(&double.script);
+    let script = Arc::clone(&double.script);
     // The second half comes once the first has been judged.
     let more = std::thread::spawn(move || {
         while !script.lock().unwrap().steps.is_empty() {
@@ -236,8 +237,15 @@ fn with_process(
 ) -> Result<Watched, Error> {
     let (config, settings) = (config(2), Settings::default());
     let feeds = feeds([Double::new("eth1", steps(capture))]);
-    let crew = Crew::with(&config, &settings, feeds, limits, process)?;
-    run(&config, &settings, rules(), crew, InterfaceNames::new(["eth1"].into_iter()), watcher)
+    let crew = Crew::with(&config, &settings, feeds, Arc::default(), limits, process)?;
+    run(
+        &config,
+        &settings,
+        rules(),
+        crew,
+        InterfaceNames::new(["eth1"].into_iter(), Arc::default()),
+        watcher,
+    )
 }
 
 #[test]
