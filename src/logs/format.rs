@@ -1,5 +1,7 @@
 //! The formats, each in a file with the table of what its fields mean.
 
+mod json;
+
 use super::Spec;
 
 /// All formats that are recognised by themselves, the surest to tell first.
