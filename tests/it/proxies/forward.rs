@@ -51,8 +51,10 @@ pub fn squid_config(scene: &Scene, log: &str, icap: bool) -> std::path::PathBuf 
             (icap_line, if icap { &icap_conf } else { "" }),
             ("/etc/squid/conf.d/bump.conf", &at("bump.conf")),
             ("/etc/squid/conf.d/shadowtap.conf", text(&log_conf)),
-            ("http_access allow localhost", "http_access allow localhost known"),
-            ("cache deny all", &format!("cache deny all\n{for_tests}")),
+            (
+                "http_access allow localhost",
+                &format!("{for_tests}http_access allow localhost known"),
+            ),
             ("/var/log/squid/cache.log", &at("cache.log")),
             ("/run/squid.pid", &at("squid.pid")),
             ("/var/spool/squid", &at("")),
