@@ -8,6 +8,7 @@
 //! - [`flow`]: segments into in-order bytes per flow
 //! - [`app`]: bytes into HTTP exchanges, streams of messages, handshakes and names
 //! - [`logs`]: lines of proxies' logs into exchanges
+//! - [`icap`]: what proxies ask by ICAP into exchanges
 //! - [`exchange`]: the seam where packets, logs and the portal meet
 //! - [`content`]: body bytes into plain text and server-sent events
 //! - [`inspect`]: what a text holds: secrets, personal data, hidden characters, addresses, views
@@ -35,6 +36,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 mod fnv;
+pub mod icap;
 pub mod inspect;
 pub mod intake;
 pub mod logs;

@@ -512,6 +512,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether what is known of the exchange outweighs a name: all but exchanges of which a log
+    /// shows no field that only MCP has.
+    #[must_use]
+    pub fn shows_enough(&self) -> bool {
+        match self {
+            Self::SseEndpoint { request, .. }
+            | Self::Document { request, .. }
+            | Self::Answered { request, .. }
+            | Self::Ended { request, .. } => {
+                request.visibility != Visibility::Log
+                    || request.headers.iter().any(|field| field.name.starts_with("mcp-"))
+            }
+            _ => true,
+        }
+    }
+
     /// Whom the exchange is for that this is about; `None` where it is about none, or about one
     /// that may be made up.
     #[must_use]

@@ -47,9 +47,12 @@ SELECT
     e.refs AS refs,
     arrayMap(m -> concat(m.field, '@', m.view, ': ', m.text), e.matched) AS matched,
     arrayMap(p -> concat(p.file, ':', toString(p.number)), e.packets) AS packets,
-    arrayMap(f -> f.community_id, e.flows) AS flows,
+    arrayFilter(id -> id != '', arrayMap(f -> f.community_id, e.flows)) AS flows,
     if(length(line) <= 262144, line, concat('{"cut":{"bytes":', toString(length(line)),
-        '},"event":{"id":', replaceAll(toJSONString(e.event.id), '\\/', '/'), '},"event_type":"finding"}')) AS document
+        '},"event":{"id":', replaceAll(toJSONString(e.event.id), '\\/', '/'), '},"event_type":"finding"}')) AS document,
+    e.device.name AS device,
+    e.user.groups AS groups,
+    e.sources AS sources
 FROM
 (
     SELECT line, JSONExtract(line, 'Tuple(
@@ -60,7 +63,8 @@ FROM
         evidence String, visibility String, verdict String, reason String, approval Tuple(name String),
         source Tuple(ip String, port UInt16), destination Tuple(ip String, port UInt16),
         server Tuple(key String), network Tuple(transport String, community_id String),
-        user Tuple(name String), software Array(String), message String, why String,
+        user Tuple(name String, groups Array(String)), device Tuple(name String),
+        sources Array(String), software Array(String), message String, why String,
         todo Array(String), refs Array(String),
         matched Array(Tuple(field String, view String, text String)),
         packets Array(Tuple(file String, number UInt64)),

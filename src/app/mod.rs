@@ -15,6 +15,7 @@
 mod alternate;
 mod datagram;
 mod dns;
+mod embedded;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod http1;
@@ -32,6 +33,7 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
+pub use embedded::{BodyFacts, HeadReader};
 pub use http2::Limits as Http2Limits;
 pub use layer::Layer;
 pub use probe::Protocol;

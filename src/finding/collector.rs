@@ -1,8 +1,10 @@
 //! Rolls hits into findings.
 
 mod live;
+mod sources;
 
 pub use live::News;
+pub use sources::PACKETS;
 
 use std::fmt::Write as _;
 use std::hash::{Hash, RandomState};
@@ -15,7 +17,7 @@ use ring::digest::{Context, SHA256};
 use super::masking::{MAX_OUTPUT_CHARS, mask, mask_value};
 use super::{Finding, FlowTuple, Matched, PacketNames};
 use crate::decode::TunnelPath;
-use crate::exchange::Visibility;
+use crate::exchange::{Provenance, Visibility};
 use crate::flow::At;
 use crate::mcp::Evidence;
 use crate::net::{Endpoint, Scope};
@@ -36,8 +38,8 @@ pub struct Draft {
     pub server: Endpoint,
     /// Client.
     pub client: IpAddr,
-    /// Who was at the client, where the source tells.
-    pub user: Option<String>,
+    /// What a source other than packets knows beside; `None` of packets.
+    pub provenance: Option<Provenance>,
     /// How sure it is that the server speaks MCP.
     pub evidence: Evidence,
     /// Verdict on this client's use of the server.
@@ -134,6 +136,8 @@ pub struct Hit<'a> {
     pub group: u64,
     /// See [`Draft::per_server`].
     pub per_server: bool,
+    /// See [`Draft::provenance`].
+    pub provenance: Option<&'a Provenance>,
 }
 
 /// What became of a hit.
@@ -198,6 +202,8 @@ pub struct Findings {
     latest: hashbrown::HashMap<Identity, usize, RandomState>,
     /// Findings with news, in a live run.
     news: Option<Vec<usize>>,
+    /// Made when it is first needed.
+    by_flow: Option<sources::ByFlow>,
     dropped: u64,
 }
 
@@ -212,7 +218,7 @@ impl Findings {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let latest = hashbrown::HashMap::with_hasher(RandomState::new());
-        Self { limits, open: Vec::new(), latest, news: None, dropped: 0 }
+        Self { limits, open: Vec::new(), latest, news: None, by_flow: None, dropped: 0 }
     }
 
     /// Number of findings so far.
@@ -241,6 +247,7 @@ impl Findings {
         let repeats = hit.severity <= open.finding.severity && !open.changes_verdict(hit);
         if repeats {
             open.repeat(hit, &limits);
+            self.name_flow(index, hit.flow);
             self.note(index);
         }
         repeats
@@ -289,7 +296,9 @@ impl Findings {
             && let Some(open) = self.open.get_mut(index)
             && draft.at.time.since(open.window_start) < open.window
         {
+            let flow = draft.flow;
             open.add(draft, &self.limits);
+            self.name_flow(index, flow);
             self.note(index);
             return Recorded::Repeated;
         }
@@ -305,7 +314,9 @@ impl Findings {
         };
         let index = self.open.len();
         self.latest.insert(identity, index);
+        let flow = draft.flow;
         self.open.push(Open::begin(draft, &self.limits));
+        self.name_flow(index, flow);
         self.note(index);
         Recorded::New
     }
@@ -327,7 +338,7 @@ impl Findings {
 impl Open {
     fn begin(draft: Draft, limits: &Limits) -> Self {
         let At { packet, time } = draft.at;
-        let finding = Finding {
+        let mut finding = Finding {
             id: id(
                 &draft.rule.id,
                 &draft.server_key,
@@ -343,7 +354,10 @@ impl Open {
             server: draft.server,
             client: draft.client,
             per_server: draft.per_server,
-            user: draft.user.as_deref().map(mask),
+            user: None,
+            device: None,
+            groups: Vec::new(),
+            sources: Vec::new(),
             approval: draft.approval,
             reason: mask(&draft.reason),
             software: masked(&draft.software, limits),
@@ -360,6 +374,7 @@ impl Open {
             packets: Vec::new(),
             tunnels: TunnelPath::default(),
         };
+        finding.told_by(draft.provenance.as_ref());
         let mut packets = vec![packet];
         packets.extend(draft.rests_on.iter().filter(|other| **other != packet));
         packets.truncate(limits.max_packets);
@@ -380,6 +395,7 @@ impl Open {
             flow: draft.flow,
             group: draft.group,
             per_server: draft.per_server,
+            provenance: draft.provenance.as_ref(),
         };
         let changes_verdict = self.changes_verdict(&hit);
         self.repeat(&hit, limits);
@@ -391,9 +407,6 @@ impl Open {
         // Names come with the first answers, which may be after the first hit.
         if draft.software.len() > finding.software.len() {
             finding.software = masked(&draft.software, limits);
-        }
-        if finding.user.is_none() {
-            finding.user = draft.user.as_deref().map(mask);
         }
         if draft.severity > finding.severity {
             finding.severity = draft.severity;
@@ -431,6 +444,7 @@ impl Open {
         if self.packets.len() < limits.max_packets && !self.packets.contains(&packet) {
             self.packets.push(packet);
         }
+        finding.told_by(hit.provenance);
     }
 
     fn finish(mut self, names: &dyn PacketNames) -> Finding {

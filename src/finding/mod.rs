@@ -24,7 +24,7 @@ pub mod ruling;
 pub mod severity;
 mod silence;
 
-pub use collector::{Draft, Findings, Hit, Limits, News, Recorded};
+pub use collector::{Draft, Findings, Hit, Limits, News, PACKETS, Recorded};
 pub use community_id::community_id;
 pub use masking::{MASK, MAX_OUTPUT_CHARS, mask, mask_value};
 pub use silence::{exception, silence};
@@ -52,6 +52,17 @@ pub struct FlowTuple {
     pub server: Endpoint,
     /// IP protocol number; 6 for TCP.
     pub protocol: u8,
+}
+
+impl FlowTuple {
+    /// Both ends are known, with their ports: a log need not have them.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.client.port > 0
+            && self.server.port > 0
+            && !self.client.ip.is_unspecified()
+            && !self.server.ip.is_unspecified()
+    }
 }
 
 /// A packet as Wireshark names it.
@@ -100,6 +111,12 @@ pub struct Finding {
     pub per_server: bool,
     /// Who was at the client, where the source tells: no packet does.
     pub user: Option<String>,
+    /// The client's machine, where the source tells.
+    pub device: Option<String>,
+    /// Groups of that user.
+    pub groups: Vec<String>,
+    /// Who told of it: [`PACKETS`], or formats of logs; bounded.
+    pub sources: Vec<Arc<str>>,
     /// Name of the approval that decided, also when it no longer holds.
     pub approval: Option<String>,
     /// The ground of the verdict, one sentence; empty where only names were seen.

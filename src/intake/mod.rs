@@ -5,7 +5,20 @@
 //! [`Tap`](crate::mcp::Tap) of its own, and hands [`Parcel`]s of observations to the run through an
 //! [`Outlet`].
 
+mod clock;
+pub mod icap;
+mod lines;
+mod listen;
+pub mod push;
+mod stream;
+pub mod syslog;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+
 use std::fmt;
+
+pub use listen::Running;
 
 use crate::flow::At;
 use crate::observation::{ExchangeId, Observation};

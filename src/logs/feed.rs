@@ -1,7 +1,12 @@
 //! Records into steps of exchanges.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Record, Stance};
 use crate::exchange::{
@@ -10,7 +15,9 @@ use crate::exchange::{
     Visibility,
 };
 use crate::flow::At;
+use crate::fnv::Fnv;
 use crate::net::{Endpoint, Scope};
+use crate::time::Timestamp;
 
 /// Where a record stands.
 #[derive(Clone, Debug)]
@@ -25,16 +32,20 @@ pub struct Place {
     pub source: Arc<str>,
 }
 
-/// Buffers that are used again.
+/// Buffers that are used again, and what need not be told again.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// When a client's use of a host was told last.
+    told: HashMap<(Option<IpAddr>, u64), Timestamp>,
     bytes: Vec<u8>,
     spans: Vec<HeaderSpan>,
     target: Vec<u8>,
 }
 
 /// Gives what a record says to `sink`, as a flow of its own: an exchange, the names of a flow
-/// whose content the source did not see, or a DNS message. False if it says nothing of them.
+/// whose content the source did not see, or a DNS message. False if it says nothing of them. Of
+/// exchanges in TLS that a log tells in part, the name is given too, once a minute for each client
+/// and host: it counts if the exchange turns out to prove nothing.
 pub fn feed<S: ExchangeSink>(
     record: &Record<'_>,
     place: &Place,
@@ -47,12 +58,16 @@ pub fn feed<S: ExchangeSink>(
         sink.dns(&context, &mut S::State::default(), message);
         return true;
     }
-    let is_tunnel = is_tunnel(record);
-    if !is_tunnel && (record.method.is_some() || record.target.is_some()) {
-        exchange(record, place, scratch, &provenance, sink);
-        return true;
+    if is_tunnel(record) || (record.method.is_none() && record.target.is_none()) {
+        return names(record, place, &provenance, sink);
     }
-    names(record, place, &provenance, sink)
+    // Fields that would prove something may be left out: what remains then is the name.
+    let is_sealed = visibility(record) == Visibility::Log && scheme(record) == Scheme::Https;
+    if is_sealed && scratch.is_news(record, place.at.time) {
+        names(record, place, &provenance, sink);
+    }
+    exchange(record, place, scratch, &provenance, sink);
+    true
 }
 
 fn provenance(record: &Record<'_>, source: &Arc<str>) -> Provenance {
@@ -259,6 +274,31 @@ fn version(text: Option<&str>) -> Version {
 }
 
 impl Scratch {
+    /// Whether the use of a host by a client was not told for a while.
+    fn is_news(&mut self, record: &Record<'_>, now: Timestamp) -> bool {
+        /// Uses within this time are one hint.
+        const AGAIN: Duration = Duration::from_secs(60);
+        /// Remembered at most; then all are told anew. 40 bytes each.
+        const MAX_TOLD: usize = 65_536;
+        let Some(host) = record.host.as_deref().or(record.sni.as_deref()) else { return false };
+        let mut hash = Fnv::default();
+        host.hash(&mut hash);
+        if self.told.len() >= MAX_TOLD {
+            self.told.clear();
+        }
+        match self.told.entry((record.client, hash.finish())) {
+            Entry::Occupied(mut last) if now.since(*last.get()) >= AGAIN => {
+                last.insert(now);
+                true
+            }
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(now);
+                true
+            }
+        }
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();

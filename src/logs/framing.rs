@@ -33,6 +33,7 @@ impl Splitter {
         let elements = match framing {
             Framing::Lines => None,
             Framing::Elements(path) => Some(Elements::new(path)),
+            Framing::Documents => Some(Elements::without_array()),
         };
         Self { partial: Vec::new(), skipping: false, number: 0, elements }
     }
@@ -81,9 +82,9 @@ impl Splitter {
     /// The stream is over.
     pub fn finish(&mut self, each: &mut impl FnMut(u64, Piece<'_>)) {
         if let Some(elements) = &self.elements {
-            if !elements.is_over() {
+            if let Some(why) = elements.what_is_missing() {
                 self.number += 1;
-                each(self.number, Piece::Broken("the document ends before its array does"));
+                each(self.number, Piece::Broken(why));
             }
         } else if !self.partial.is_empty() || self.skipping {
             self.number += 1;
@@ -146,6 +147,8 @@ struct Elements {
     in_string: bool,
     escaped: bool,
     state: State,
+    /// There is no array around the elements.
+    is_bare: bool,
 }
 
 impl Elements {
@@ -159,11 +162,23 @@ impl Elements {
             in_string: false,
             escaped: false,
             state: State::Outside,
+            is_bare: false,
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.state == State::Over
+    /// The whole stream is elements.
+    fn without_array() -> Self {
+        Self { state: State::Between, is_bare: true, ..Self::new(&[]) }
+    }
+
+    /// What should have come before the stream ended.
+    fn what_is_missing(&self) -> Option<&'static str> {
+        match self.state {
+            State::Over => None,
+            State::Between if self.is_bare => None,
+            _ if self.is_bare => Some("the document ends before its last bracket"),
+            _ => Some("the document ends before its array does"),
+        }
     }
 
     fn push(&mut self, out: &mut Splitter, bytes: &[u8], each: &mut impl FnMut(u64, Piece<'_>)) {
@@ -176,7 +191,7 @@ impl Elements {
                         self.state = State::Element(1);
                         start = Some(at);
                     }
-                    b']' => self.state = State::Over,
+                    b']' if !self.is_bare => self.state = State::Over,
                     _ => {}
                 },
                 State::Element(depth) => {
@@ -314,6 +329,17 @@ mod tests {
         let text = br#"{"x":{"entries":[1]},"log":{"v":"\"[","pages":[{"entries":[{}]}],
             "entries": [ {"a":"}]\"","b":[1,{}]} , {"c":2} ], "rest":[{}]}}"#;
         every_cut_gives(HAR, text, &[(1, r#"{"a":"}]\"","b":[1,{}]}"#), (2, r#"{"c":2}"#)]);
+    }
+
+    #[test]
+    fn documents_come_one_after_the_other() {
+        let text = b"\xef\xbb\xbf{\"a\":\"}\"}{\n \"b\": [\n{}]\n}\n\n{}";
+        let expected = [(1, r#"{"a":"}"}"#), (2, "{\n \"b\": [\n{}]\n}"), (3, "{}")];
+        every_cut_gives(Framing::Documents, text, &expected);
+        let found = cut(Framing::Documents, b"{}{\"a\":", &[]);
+        assert_eq!(found.len(), 2);
+        assert!(found[1].1.starts_with("Broken"), "{found:?}");
+        assert_eq!(cut(Framing::Documents, b" \n", &[]), []);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// What a field of a log says. The names are those of the generic reader's mapping files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Meaning {
     /// Time of the line: RFC 3339, seconds, milliseconds, microseconds or nanoseconds since the

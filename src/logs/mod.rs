@@ -14,6 +14,7 @@
 //!   the reading.
 
 mod clock;
+mod detect;
 mod endpoint;
 mod feed;
 pub mod format;
@@ -23,6 +24,7 @@ mod reader;
 mod record;
 
 pub use clock::timestamp;
+pub use detect::detect;
 pub use feed::{Place, Scratch, feed};
 pub use framing::{Piece, Splitter};
 pub use meaning::{Meaning, Value};
@@ -87,6 +89,8 @@ pub enum Framing {
     Lines,
     /// One JSON document, of which the elements of the array at this path are given one by one.
     Elements(&'static [&'static str]),
+    /// JSON documents one after the other, each on a line or on many.
+    Documents,
 }
 
 /// How sure it is that the beginning of a file is of a format. The best one wins; of equals the one

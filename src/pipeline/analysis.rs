@@ -10,6 +10,7 @@ use super::contacts::{Contacts, with_subjects};
 use super::flows::{Ended, Flows};
 use super::gate::Gate;
 use super::hints::{Handshake, Hints, Judged, Relayed};
+use super::joins::{Joined, Joins};
 use super::legs::{Admitted, Legs};
 use super::lore::Lore;
 use super::place::{Place, TCP, UDP};
@@ -53,6 +54,7 @@ pub(super) struct Known {
     named: HashSet<ServerId>,
     lore: Lore,
     tuning: TuningState,
+    joins: Joins,
 }
 
 impl Known {
@@ -68,6 +70,7 @@ impl Known {
             named: HashSet::new(),
             lore: Lore::default(),
             tuning: TuningState::default(),
+            joins: Joins::default(),
         }
     }
 
@@ -101,6 +104,7 @@ pub struct Analysis<'p> {
     named: HashSet<ServerId>,
     lore: Lore,
     tuning: TuningState,
+    joins: Joins,
     gate: Gate,
     /// Keeps some of the subjects, when somebody wants to measure rules on them.
     pub(super) sample: Option<Sample>,
@@ -128,6 +132,7 @@ impl<'p> Analysis<'p> {
             named: HashSet::new(),
             lore: Lore::default(),
             tuning: TuningState::default(),
+            joins: Joins::default(),
             gate: Gate::default(),
             sample: None,
         }
@@ -177,6 +182,13 @@ impl<'p> Analysis<'p> {
     /// The same; `tell` is told of messages as they are taken in.
     pub(super) fn observe_telling(&mut self, observation: Observation, tell: &mut Tell<'_>) {
         let now = observation.at.time;
+        if self.gate.concerns(&observation) {
+            // What is asked about is judged, whoever told of it before.
+            self.joins.own(&observation);
+        } else if let Joined::With { flow, provenance, at } = self.joins.admit(&observation) {
+            self.findings.corroborate(flow, at, &provenance);
+            return;
+        }
         match observation.event {
             Event::Tls { .. } | Event::Dns { .. } => self.names(observation),
             Event::Anomaly { .. } => self.take_in(observation, tell),
@@ -185,7 +197,8 @@ impl<'p> Analysis<'p> {
                 self.flow_ended(Ended { flow, client, server, scope, end }, now, tell);
             }
             _ => {
-                let hello = self.hints.is_read(observation.flow);
+                let proves = observation.event.shows_enough();
+                let hello = proves.then(|| self.hints.is_read(observation.flow)).flatten();
                 if wants_flows(tell) {
                     self.flows.greeted(observation.flow, hello.as_ref());
                 }
@@ -197,6 +210,17 @@ impl<'p> Analysis<'p> {
         self.decide_flows(now, false, tell);
     }
 
+    /// Other sources than packets tell too: what they tell of the same exchanges is one.
+    pub(super) fn expect_other_sources(&mut self) {
+        self.joins.activate();
+    }
+
+    /// No more packets come: judges what waits for some of them.
+    pub(super) fn packets_are_over(&mut self, tell: &mut Tell<'_>) {
+        self.settle(tell);
+        self.judge_hints(Timestamp::EPOCH, true, tell);
+    }
+
     /// Lets go what was held back: nothing more will come that bears on it.
     pub(super) fn settle(&mut self, tell: &mut Tell<'_>) {
         self.legs.finish(&mut self.admitted);
@@ -206,7 +230,8 @@ impl<'p> Analysis<'p> {
     /// Goes on under another policy with what is known already.
     #[must_use]
     pub(super) fn resume(policy: &'p Policy, known: Known) -> Self {
-        let Known { inventory, findings, mut hints, flows, legs, named, lore, mut tuning } = known;
+        let Known { inventory, findings, mut hints, flows, legs, named, lore, mut tuning, joins } =
+            known;
         tuning.keep_only(policy.rules.tuning());
         hints.forget_interests();
         Self {
@@ -223,6 +248,7 @@ impl<'p> Analysis<'p> {
             named,
             lore,
             tuning,
+            joins,
             gate: Gate::default(),
             sample: None,
         }
@@ -231,8 +257,8 @@ impl<'p> Analysis<'p> {
     /// What is known, whatever the policy.
     #[must_use]
     pub(super) fn into_known(self) -> Known {
-        let Self { inventory, findings, hints, flows, legs, named, lore, tuning, .. } = self;
-        Known { inventory, findings, hints, flows, legs, named, lore, tuning }
+        let Self { inventory, findings, hints, flows, legs, named, lore, tuning, joins, .. } = self;
+        Known { inventory, findings, hints, flows, legs, named, lore, tuning, joins }
     }
 
     /// What is observed from now on of an exchange is to be let through or refused.
@@ -242,7 +268,11 @@ impl<'p> Analysis<'p> {
 
     /// Whether to refuse it, by what was observed since.
     pub(super) fn decided(&mut self) -> Verdict {
-        self.gate.answer()
+        let (verdict, finding) = self.gate.answer();
+        if let Some(draft) = finding.filter(|draft| draft.rule.lane >= self.policy.lane) {
+            self.findings.record(draft);
+        }
+        verdict
     }
 
     /// Time passes without observations: judges what was kept back for a while.

@@ -14,6 +14,7 @@ use crate::finding::severity::Outcome;
 use crate::flow::At;
 use crate::mcp::inventory::{
     Client, Inventory, Occasion, Reply, Resolved, Server, ServerId, ServerKey, disagreements,
+    is_mcp_call,
 };
 use crate::mcp::{Contact, Evidence, Facts};
 use crate::memory::Memory;
@@ -120,14 +121,14 @@ fn with_message(
 }
 
 /// Gives what rules may be asked about of a request whose answer has not come: the message, and the
-/// client's use of the server.
+/// client's use of the server. The place is that of a request that was refused.
 pub(super) fn with_request(
     policy: &Policy,
     inventory: &Inventory,
     contacts: &mut Contacts,
     server: ServerId,
     observation: &Observation,
-    mut with: impl FnMut(&Subject<'_>),
+    mut with: impl FnMut(&Subject<'_>, &Place<'_>),
 ) {
     let Event::Message { request, direction, channel, message, ambiguous } = &observation.event
     else {
@@ -135,6 +136,8 @@ pub(super) fn with_request(
     };
     let known = contacts.get(policy, inventory, server, request, observation.at);
     let Some(Known { contact, methods, .. }) = known else { return };
+    let asked = asking(policy, inventory, server, contact, message, observation.at);
+    let contact = asked.as_ref().unwrap_or(contact);
     let disagreements = disagreements(request, message);
     let facts = MessageFacts {
         direction: *direction,
@@ -148,8 +151,32 @@ pub(super) fn with_request(
     };
     let content = Content::default();
     let subject = Subject::message(request, facts, contact.evidence);
-    with(&subject.with_contact(contact, methods).with_content(&content));
-    with(&Subject::server(contact, methods));
+    let place = Place::of(request, observation.at, contact).ended(Outcome::Refused);
+    with(&subject.with_contact(contact, methods).with_content(&content), &place);
+    with(&Subject::server(contact, methods), &place);
+}
+
+/// The contact as it is if the server answers: a request that can only be MCP is not to be let
+/// through because nobody has answered one yet.
+fn asking(
+    policy: &Policy,
+    inventory: &Inventory,
+    id: ServerId,
+    contact: &Contact,
+    message: &Message,
+    at: At,
+) -> Option<Contact> {
+    let server = inventory.server(id)?;
+    (contact.evidence < Evidence::Parsed && is_mcp_call(message)).then_some(())?;
+    let Contact { client, server: address, .. } = *contact;
+    let judgement = judge_as(policy, server, Evidence::Parsed, client, address, at);
+    Some(Contact {
+        evidence: Evidence::Parsed,
+        verdict: judgement.verdict,
+        approval: judgement.approval.map(|approval| approval.name.clone()),
+        reason: judgement.reason,
+        ..contact.clone()
+    })
 }
 
 /// What the approval of a server pins, if the message may be a list of its tools.
@@ -282,7 +309,10 @@ impl Stamp {
 
 /// The explicit proxy that a request came through, on either of its legs.
 fn proxy_of(request: &RequestInfo) -> Option<IpAddr> {
-    request.via.map(|via| via.ip).or_else(|| request.via_proxy.then_some(request.server.ip))
+    let proxy = request.via.map(|via| via.ip);
+    // A proxy's log need not tell the proxy's own address.
+    let told = request.via_proxy.then_some(request.server.ip).filter(|ip| !ip.is_unspecified());
+    proxy.or(told)
 }
 impl Contacts {
     /// What the inventory and the approvals say of a client's use of a server.
@@ -474,6 +504,19 @@ pub(super) fn judge<'p>(
         let reason = format!("host and port are those of {name}; the path cannot be seen");
         return Judgement { verdict: Verdict::Approved, approval: Some(approval), reason };
     }
+    judge_as(policy, server, server.evidence, client, address, at)
+}
+
+/// The same as if the evidence were so.
+fn judge_as<'p>(
+    policy: &'p Policy,
+    server: &Server,
+    evidence: Evidence,
+    client: IpAddr,
+    address: IpAddr,
+    at: At,
+) -> Judgement<'p> {
+    let key = &server.key;
     let tools = server.clients.get(&client).map(|client| client.tools_called.keys());
     policy.approvals.judge(Use {
         key: KeyParts { scheme: key.scheme, host: &key.host, port: key.port, path: &key.path },
@@ -481,7 +524,7 @@ pub(super) fn judge<'p>(
         client,
         tools: tools.into_iter().flatten().map(String::as_str),
         at: at.time,
-        evidence: server.evidence,
+        evidence,
     })
 }
 

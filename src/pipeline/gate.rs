@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::analysis::Policy;
 use super::contacts::{Contacts, with_request};
+use super::place::draft;
+use crate::finding::Draft;
 use crate::flow::At;
 use crate::intake::{Refusal, Verdict};
+use crate::mcp::Evidence;
 use crate::mcp::inventory::{Inventory, ServerId};
 use crate::net::Direction;
 use crate::observation::{Event, ExchangeId, Observation};
@@ -15,18 +18,32 @@ use crate::rules::{Lane, Match, Scratch};
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     exchange: Option<ExchangeId>,
-    refusal: Verdict,
+    refusal: Option<Refused>,
+    /// Its server has proved itself: what becomes of the request is a finding anyway.
+    is_proved: bool,
+}
+
+/// The worst match so far.
+#[derive(Debug)]
+struct Refused {
+    refusal: Refusal,
+    draft: Draft,
 }
 
 impl Gate {
     /// From now on it is about this exchange.
     pub(super) fn ask(&mut self, exchange: ExchangeId) {
-        *self = Self { exchange: Some(exchange), refusal: None };
+        *self = Self { exchange: Some(exchange), ..Self::default() };
     }
 
-    /// The answer; nothing is asked any more.
-    pub(super) fn answer(&mut self) -> Verdict {
-        std::mem::take(self).refusal
+    /// The answer, and the finding that it is where nothing else will make it one: a server that
+    /// never gets a request never proves what it is. Nothing is asked any more.
+    pub(super) fn answer(&mut self) -> (Verdict, Option<Draft>) {
+        let Self { refusal, is_proved, .. } = std::mem::take(self);
+        match refusal {
+            Some(Refused { refusal, draft }) => (Some(refusal), (!is_proved).then_some(draft)),
+            None => (None, None),
+        }
     }
 
     /// Whether what was observed is what is asked about.
@@ -51,24 +68,25 @@ impl Gate {
         observation: &Observation,
     ) {
         let at = observation.at;
-        with_request(policy, inventory, contacts, server, observation, |subject| {
+        let known = inventory.server(server).map(|server| server.evidence);
+        self.is_proved = known >= Some(Evidence::Parsed);
+        with_request(policy, inventory, contacts, server, observation, |subject, place| {
             policy.rules.evaluate(subject, scratch, |found| {
-                if decides(policy, &found, at) {
-                    self.refuse(&found);
+                let known = self.refusal.as_ref().map(|known| known.refusal.severity);
+                if decides(policy, &found, at) && known.is_none_or(|known| found.severity > known) {
+                    let draft = draft(&found, place);
+                    self.refusal = Some(Refused { refusal: refusal(&found, &draft), draft });
                 }
             });
         });
     }
+}
 
-    fn refuse(&mut self, found: &Match<'_, '_>) {
-        let is_worse = self.refusal.as_ref().is_none_or(|known| found.severity > known.severity);
-        if is_worse {
-            self.refusal = Some(Refusal {
-                rule: Arc::clone(&found.rule.info),
-                severity: found.severity,
-                text: crate::finding::mask(&found.text()),
-            });
-        }
+fn refusal(found: &Match<'_, '_>, draft: &Draft) -> Refusal {
+    Refusal {
+        rule: Arc::clone(&found.rule.info),
+        severity: draft.severity,
+        text: crate::finding::mask(&draft.text),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::sinks::event::LogFile;
 use crate::time::Timestamp;
 
 /// So long lines wait behind packets of the same time.
-const BEHIND: Duration = Duration::from_secs(2);
+const BEHIND: Duration = Duration::from_secs(3);
 /// Read at once, in bytes; what it gives is held until its time comes.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Marks flows that no packet has.
@@ -210,3 +210,6 @@ pub(super) fn files(summaries: &[LogSummary]) -> Vec<LogFile> {
     };
     summaries.iter().map(file).collect()
 }
+
+#[cfg(test)]
+mod tests;

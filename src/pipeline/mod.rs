@@ -14,6 +14,7 @@ mod gate;
 mod hints;
 mod host_names;
 mod interest;
+mod joins;
 mod legs;
 mod logs;
 mod lookalikes;
@@ -222,6 +223,9 @@ fn replay_sampling(
     let analysis = Analysis::new(policy, config.inventory, config.findings);
     let mut analysis = analysis.with_memory(config.memory.clone());
     analysis.sample = sample.take();
+    if !logs.is_empty() {
+        analysis.expect_other_sources();
+    }
     for input in read::in_order(inputs, &config.capture) {
         reader.read(&input, &mut |names, progress, caused| {
             take_in(&mut analysis, policy, names, caused, &mut logs, observer);
@@ -234,6 +238,9 @@ fn replay_sampling(
     let last = reader.finish(&mut caused);
     let (counters, decoder, troubles, names, workers) = reader.into_parts();
     take_in(&mut analysis, policy, &names, &mut caused, &mut logs, observer);
+    if !logs.is_empty() {
+        telling(policy, &names, observer, |tell| analysis.packets_are_over(tell));
+    }
     let last_line = take_in_logs(&mut analysis, policy, &names, &mut logs, observer);
     let last = last_line.filter(|line| line.time > last.time).unwrap_or(last);
     telling(policy, &names, observer, |tell| analysis.finish_telling(last, tell));

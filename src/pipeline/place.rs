@@ -127,14 +127,17 @@ impl<'a> Place<'a> {
     /// What bears on the severity of its hits.
     fn standing(&self) -> severity::Standing {
         let server = match self.proxy {
-            None => Some(self.server.ip),
-            // The address is the proxy's, unless the key has the server's own.
-            Some(_) => self.contact.and_then(|contact| contact.host.parse().ok()),
+            None if !self.server.ip.is_unspecified() => Some(self.server.ip),
+            // The address is the proxy's or not known, unless the key has the server's own.
+            _ => self.contact.and_then(|contact| contact.host.parse().ok()),
         };
         severity::Standing {
             verdict: self.verdict,
             direction: server.map_or(Reach::Inside, |ip| Reach::between(self.client, ip)),
-            outcome: self.outcome,
+            outcome: match self.provenance {
+                Some(Provenance { blocked: true, .. }) => Outcome::Refused,
+                _ => self.outcome,
+            },
         }
     }
 }
@@ -155,6 +158,7 @@ pub(super) fn hit<'a>(found: &'a Match<'_, '_>, place: &'a Place<'_>) -> Hit<'a>
         flow: place.flow,
         group: group(found),
         per_server: found.rule.group.per_server,
+        provenance: place.provenance,
     }
 }
 
@@ -205,7 +209,7 @@ fn of_place(rule: &Arc<RuleInfo>, place: &Place<'_>, server_key: &str) -> Draft 
         server_key: server_key.to_owned(),
         server: place.server,
         client: place.client,
-        user: None, // Packets do not tell; logs of proxies will.
+        provenance: place.provenance.cloned(),
         evidence: place.evidence,
         verdict: place.verdict,
         approval: contact.and_then(|contact| contact.approval.clone()),

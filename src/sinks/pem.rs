@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The certificates of a file.
 ///
@@ -22,6 +22,19 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
         ));
     }
     Ok(certificates)
+}
+
+/// The private key of a file: the first one, PKCS #8, PKCS #1 or SEC 1.
+///
+/// # Errors
+/// What is wrong, with the file's name and what to do.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let name = path.display();
+    let file = File::open(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let key = rustls_pemfile::private_key(&mut BufReader::new(file));
+    key.map_err(|error| format!("{name}: {error}"))?.ok_or_else(|| {
+        format!("{name} has no private key; it must be PEM, with -----BEGIN PRIVATE KEY-----")
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 16] = [
     &["decode"],
     &["flow"],
     &["exchange"],
-    &["app", "logs"],
+    &["app", "logs", "icap"],
     &["content"],
     &["inspect"],
     &["observation", "secret"],
@@ -76,7 +76,7 @@ fn the_core_reads_no_clock_file_or_socket() {
     let source = root().join("src");
     let mut wrong = Vec::new();
     let layers = [
-        "decode", "flow", "app", "logs", "exchange", "content", "inspect", "mcp", "memory",
+        "decode", "flow", "app", "logs", "icap", "exchange", "content", "inspect", "mcp", "memory",
         "finding",
     ];
     for layer in layers {

@@ -113,6 +113,10 @@ impl Findings {
     fn remove(&mut self, index: usize) -> Open {
         let open = self.open.swap_remove(index);
         let moved_from = self.open.len();
+        self.moved(&open.finding.flows, index, None);
+        if let Some(flows) = self.open.get(index).map(|moved| moved.finding.flows.clone()) {
+            self.moved(&flows, moved_from, Some(index));
+        }
         if self.latest.get(&open.identity()) == Some(&index) {
             self.latest.remove(&open.identity());
         }

@@ -1,4 +1,4 @@
-use super::super::{MASK, PacketRef};
+use super::super::{MASK, PACKETS, PacketRef};
 use super::*;
 use crate::rules::{Lane, Status};
 
@@ -38,7 +38,7 @@ pub(in crate::finding) fn draft(packet: u64, seconds: i64) -> Draft {
         server_key: "http://192.0.2.1:8000/mcp".to_owned(),
         server,
         client: client.ip,
-        user: None,
+        provenance: None,
         evidence: Evidence::Parsed,
         verdict: Verdict::Unapproved,
         approval: None,
@@ -220,6 +220,7 @@ fn what_is_learnt_later_makes_a_finding_worse_and_is_not_counted() {
             at: draft.at,
             flow: draft.flow,
             per_server: false,
+            provenance: None,
         };
         findings.revise(&hit, || draft.clone());
         let open = &findings.open[0];
@@ -252,6 +253,7 @@ fn repeats_that_only_count_are_one_finding_with_their_number() {
         verdict: first.verdict,
         at: At { packet, time: Timestamp::from_parts(3_599, 0) },
         per_server: false,
+        provenance: None,
         flow: first.flow,
         group: first.group,
     };
@@ -289,6 +291,7 @@ fn a_verdict_that_changes_brings_its_approval_and_reason() {
         flow: bypass.flow,
         group: 0,
         per_server: false,
+        provenance: None,
     };
     assert!(!findings.repeat(&hit), "more than a number changes");
     findings.record(bypass);
@@ -309,7 +312,7 @@ fn software_user_and_matched_texts_are_filled_in_masked_and_bounded() {
         |text: &str| Matched { field: "args.text".to_owned(), view: "raw", text: text.to_owned() };
     findings.record(Draft { matched: vec![text("low")], ..draft(0, 0) });
     findings.record(Draft {
-        user: Some("ada".to_owned()),
+        provenance: Some(Provenance { user: Some("ada".into()), ..Provenance::default() }),
         software: vec!["client agent 0.9".to_owned(), "server tracker 1.2".to_owned()],
         severity: Severity::High,
         matched: vec![text("Bearer abcdefghijklmnop123"); 20],
@@ -317,6 +320,7 @@ fn software_user_and_matched_texts_are_filled_in_masked_and_bounded() {
     });
     let finding = findings.finish(&TwoFiles).remove(0);
     assert_eq!(finding.user.as_deref(), Some("ada"));
+    assert_eq!(finding.sources.iter().map(|s| &**s).collect::<Vec<_>>(), [PACKETS, ""]);
     assert_eq!(finding.software, ["client agent 0.9", "server tracker 1.2"]);
     assert_eq!(finding.matched.len(), Limits::default().max_matched);
     assert_eq!(finding.matched[0].text, format!("Bearer {MASK}"));
@@ -337,4 +341,63 @@ fn a_finding_about_a_server_counts_all_its_clients() {
     assert_eq!(findings.len(), 1);
     let found = &findings.finish(&TwoFiles)[0];
     assert_eq!((found.count, found.client.to_string().as_str()), (200, "10.0.0.1"));
+}
+
+/// A line of a log that tells of the flow of the drafts.
+fn told_by_squid(findings: &mut Findings, flow: FlowTuple, line: u64) {
+    let provenance = Provenance {
+        source: "squid".into(),
+        user: Some("ada".into()),
+        groups: vec!["staff".into()],
+        ..Provenance::default()
+    };
+    let at = At::of_line(0, line, Timestamp::EPOCH);
+    findings.corroborate(flow, at, &provenance);
+}
+
+#[test]
+fn another_source_of_the_same_flow_stands_beside_the_first_and_counts_nothing() {
+    let mut findings = Findings::default();
+    let first = draft(0, 0);
+    let flow = first.flow;
+    let other = FlowTuple { protocol: 17, ..flow };
+    findings.record(first);
+    told_by_squid(&mut findings, other, 1);
+    told_by_squid(&mut findings, flow, 2);
+    // Flows that come later are found too.
+    findings.record(Draft { rule: rule("SMCP-2"), flow: other, ..draft(1, 0) });
+    told_by_squid(&mut findings, other, 3);
+    let findings = findings.finish(&TwoFiles);
+    for finding in &findings {
+        assert_eq!((finding.count, finding.user.as_deref()), (1, Some("ada")));
+        assert_eq!(finding.sources.iter().map(|s| &**s).collect::<Vec<_>>(), [PACKETS, "squid"]);
+        assert_eq!(finding.groups, ["staff"]);
+    }
+    assert_eq!(findings.len(), 2);
+}
+
+#[test]
+fn flows_lead_to_their_findings_also_after_others_have_closed() {
+    let mut findings = Findings::live(Limits::default());
+    let flow = |port: u16| {
+        let draft = draft(0, 0);
+        FlowTuple { client: Endpoint { port, ..draft.flow.client }, ..draft.flow }
+    };
+    told_by_squid(&mut findings, flow(1), 1);
+    for port in 1..=6 {
+        let at = if port % 2 == 0 { 0 } else { 3_600 };
+        let server_key = format!("http://server-{port}/mcp");
+        findings.record(Draft { server_key, flow: flow(port), ..draft(u64::from(port), at) });
+    }
+    findings.close(Timestamp::from_parts(3_700, 0), &TwoFiles, &mut |_, _| {});
+    assert_eq!(findings.len(), 3);
+    for port in 1..=6 {
+        told_by_squid(&mut findings, flow(port), u64::from(port));
+    }
+    let by_flow = findings.by_flow.clone().unwrap();
+    assert_eq!(by_flow.len(), 3);
+    findings.close_all(&TwoFiles, &mut |finding, _| {
+        assert_eq!(finding.sources.len(), 2, "{}", finding.server_key);
+    });
+    assert!(findings.by_flow.unwrap().is_empty());
 }

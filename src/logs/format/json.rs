@@ -12,6 +12,7 @@ mod base64;
 mod keys;
 mod mend;
 mod probe;
+mod take;
 mod visit;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 pub(super) use base64::base64;
 pub(super) use keys::{Keys, Side};
 pub(super) use probe::Probe;
+pub(super) use take::Taker;
 
 use std::borrow::Cow;
 
@@ -28,7 +30,7 @@ use super::super::{Format, Line, Reason, Record};
 use visit::{Borrowing, Owning};
 
 /// Values that a format keeps for itself.
-const MAX_NOTES: usize = 8;
+pub(super) const MAX_NOTES: usize = 8;
 
 /// So much may stand before the object: the header of a syslog message.
 const MAX_PREFIX_BYTES: usize = 256;
@@ -80,6 +82,18 @@ impl<'a> Notes<'a> {
         match self.values.get(index) {
             Some(Some(Value::Int(number))) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// Whether a note came that says one of these words; numbers and truths as JSON writes them.
+    pub(super) fn says(&self, index: usize, words: &[String]) -> bool {
+        let has = |text: &str| words.iter().any(|word| word == text);
+        match self.values.get(index) {
+            Some(Some(Value::Text(text))) => has(text),
+            Some(Some(Value::Int(number))) => has(&number.to_string()),
+            Some(Some(Value::Float(number))) => has(&number.to_string()),
+            Some(Some(Value::Bool(value))) => has(if *value { "true" } else { "false" }),
+            None | Some(None) => false,
         }
     }
 

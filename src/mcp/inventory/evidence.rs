@@ -22,7 +22,8 @@ pub(super) const FIRST_STATELESS: &str = "2026-07-28";
 
 /// Whether a message from a client can only be MCP. The method has to stand at the top level of
 /// a parsed message, so that texts that quote MCP prove nothing.
-pub(super) fn is_mcp_call(message: &Message) -> bool {
+#[must_use]
+pub fn is_mcp_call(message: &Message) -> bool {
     if message.modern_envelope || !message.meta_keys.is_empty() {
         return true;
     }

@@ -6,6 +6,7 @@ use super::evidence::{self, Answer};
 use super::open::{Open, RESOURCE_METADATA};
 use super::resolve::{Occasion, Reply};
 use super::{Inventory, Resolved, ServerId, ServerKey, Transport};
+use crate::exchange::Visibility;
 use crate::flow::At;
 use crate::mcp::Evidence;
 use crate::observation::{ExchangeId, OauthDocument, RequestInfo, ResponseInfo, SecretHash};
@@ -71,7 +72,11 @@ impl Inventory {
             }
             Answer::Redirects => self.redirected(index, response, call || head),
             Answer::Open => {
-                if is_resource_metadata(request, response) {
+                // What the body would decide, a log does not show.
+                let is_told = request.visibility == Visibility::Log
+                    && head
+                    && matches!(response.status, 200..=299);
+                if is_told || is_resource_metadata(request, response) {
                     self.prove(index, request, Evidence::Header, at, out);
                 }
             }

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 pub use client::{Client, ProgramStart};
 pub use encrypted::{EncryptedUse, Handshakes};
-pub use evidence::disagreements;
 pub(in crate::mcp) use evidence::is_mcp_path;
+pub use evidence::{disagreements, is_mcp_call};
 pub use exposure::Exposure;
 pub use key::{ServerKey, Transport};
 pub use resolve::{Occasion, Reply, Resolved};

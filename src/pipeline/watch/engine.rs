@@ -216,6 +216,7 @@ impl<O: LiveObserver> Engine<'_, '_, O> {
                 self.analysis.decide_on(exchange);
                 self.take_parcel(parcel);
                 reply(self.analysis.decided());
+                self.tell_findings();
             }
         }
     }

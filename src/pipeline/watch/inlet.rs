@@ -16,7 +16,7 @@ const MAX_WAITING: usize = 256;
 /// Marks flows that no packet has.
 const NO_PACKETS: u64 = 1 << 63;
 /// So long lines wait behind packets: what packets show of the same exchange is to be known then.
-const BEHIND: Duration = Duration::from_secs(1);
+const BEHIND: Duration = Duration::from_secs(3);
 /// Observations that wait so at most; then the oldest parcel goes first.
 const MAX_HELD: usize = 65_536;
 
@@ -84,6 +84,11 @@ impl Inlet {
             names.push(source);
         }
         u16::try_from(names.len().saturating_sub(1)).unwrap_or(u16::MAX)
+    }
+
+    /// Whether there is any source.
+    pub(super) fn is_used(&self) -> bool {
+        !self.names.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The source of a number.

@@ -247,6 +247,9 @@ fn run(
             crew: &mut crew,
             observer: &mut *observer,
         };
+        if engine.crew.inlet.is_used() {
+            engine.analysis.expect_other_sources();
+        }
         let end = engine.run()?;
         let last = matches!(end, End::Stopped).then(|| {
             let stats = engine.finish();

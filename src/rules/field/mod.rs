@@ -183,6 +183,7 @@ impl Field {
                 | Key::ResponseHeaderNames
                 | Key::ResponseHeader
                 | Key::HttpAuth
+                | Key::HttpGroups
                 | Key::HttpTokenAudience,
                 _,
             ) => InLogs::Some,
@@ -193,6 +194,7 @@ impl Field {
                 | Key::HttpPort
                 | Key::HttpScheme
                 | Key::HttpVisibility
+                | Key::HttpSource
                 | Key::HttpViaProxy
                 | Key::HttpHostIsIp,
                 _,

@@ -1,7 +1,7 @@
 //! Reading the values of fields that names alone give: handshakes and DNS messages.
 
 use super::Key;
-use super::read::{Each, Value, evidence_name, opt_text, text, texts};
+use super::read::{Each, Value, evidence_name, known_ip, opt_text, text, texts};
 use crate::exchange::{Carrier, Ech, Scheme};
 use crate::rules::subject::{Encrypted, LookUp, Standing, Subject};
 
@@ -70,14 +70,14 @@ pub(super) fn named<'a>(
         Key::ServerEvidence => text(evidence_name(subject.evidence), each),
         Key::ClientIp => {
             let client = tls.map(|tls| tls.client).or_else(|| subject.dns.map(|dns| dns.client));
-            client.is_some_and(|client| each(Value::Ip(client.ip)))
+            client.is_some_and(|client| known_ip(client.ip, each))
         }
         key => tls.is_some_and(|tls| match key {
             Key::ServerPort => each(Value::Number(tls.port.into())),
-            Key::ServerIp => each(Value::Ip(tls.server.ip)),
+            Key::ServerIp => known_ip(tls.server.ip, each),
             Key::ServerScheme => text(Scheme::Https.as_str(), each),
             Key::ServerViaProxy => each(Value::Bool(tls.tunnel.is_some())),
-            Key::ServerProxy => tls.tunnel.is_some() && each(Value::Ip(tls.server.ip)),
+            Key::ServerProxy => tls.tunnel.is_some() && known_ip(tls.server.ip, each),
             _ => false,
         }),
     }

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use super::names::{handshake, look_up, named};
 use super::texts::{of_message, of_tool};
 use super::{Field, Header, Key, contact};
-use crate::exchange::{Version, Visibility};
+use crate::exchange::{Provenance, Version, Visibility};
 use crate::mcp::Evidence;
 use crate::net::Direction;
-use crate::observation::{Auth, Channel, DefinitionKind, Field as HeaderField, Kind, Message};
+use crate::observation::{
+    Auth, Channel, DefinitionKind, Field as HeaderField, Kind, Message, RequestInfo,
+};
 use crate::rules::subject::{MessageFacts, Subject};
 use crate::verdict::Verdict;
 
@@ -95,6 +97,13 @@ fn request<'a>(field: &Field, subject: &Subject<'a>, each: Each<'_, 'a>) -> bool
         Key::HttpScheme => text(request.scheme.as_str(), each),
         Key::HttpVersion => text(version_name(request.version), each),
         Key::HttpVisibility => text(visibility_name(request.visibility), each),
+        Key::HttpSource => text(source(request), each),
+        Key::HttpUser => opt_text(provenance(request, |known| known.user.as_deref()), each),
+        Key::HttpDevice => opt_text(provenance(request, |known| known.device.as_deref()), each),
+        Key::HttpGroups => {
+            let groups = request.provenance.as_deref().map(|known| &known.groups);
+            texts(groups.into_iter().flatten().map(|group| &**group), each)
+        }
         Key::HttpViaProxy => each(Value::Bool(request.via_proxy)),
         Key::HttpUserAgent => opt_text(request.user_agent.as_deref(), each),
         Key::HttpOrigin => opt_text(request.origin.as_deref(), each),
@@ -207,12 +216,12 @@ fn address<'a>(key: Key, subject: &Subject<'a>, each: Each<'_, 'a>) -> bool {
         Key::ServerIp => {
             let server = contact.map(|contact| contact.server);
             let server = server.or_else(|| request.map(|request| request.server.ip));
-            server.is_some_and(|server| each(Value::Ip(server)))
+            server.is_some_and(|server| known_ip(server, each))
         }
         Key::ClientIp => {
             let client = contact.map(|contact| contact.client);
             let client = client.or_else(|| request.map(|request| request.client.ip));
-            client.is_some_and(|client| each(Value::Ip(client)))
+            client.is_some_and(|client| known_ip(client, each))
         }
         Key::ServerEvidence => text(evidence_name(subject.evidence), each),
         _ => false,
@@ -317,6 +326,22 @@ const fn version_name(version: Version) -> &'static str {
         Version::Http11 => "1.1",
         Version::Http2 => "2",
     }
+}
+
+fn source(request: &RequestInfo) -> &str {
+    request.provenance.as_deref().map_or("packets", |known| &*known.source)
+}
+
+fn provenance<'a>(
+    request: &'a RequestInfo,
+    of: impl FnOnce(&'a Provenance) -> Option<&'a str>,
+) -> Option<&'a str> {
+    request.provenance.as_deref().and_then(of)
+}
+
+/// An address that is not known is none.
+pub(super) fn known_ip(ip: IpAddr, each: Each<'_, '_>) -> bool {
+    !ip.is_unspecified() && each(Value::Ip(ip))
 }
 
 const fn visibility_name(visibility: Visibility) -> &'static str {

@@ -57,6 +57,9 @@ fn full_finding() -> FindingRow {
         packets: vec!["day 1/a.pcap:17".into(), "day 1/a.pcap:21".into()],
         flows: vec!["1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into()],
         document: "{}".into(),
+        device: "ada-laptop".into(),
+        groups: vec!["staff".into()],
+        sources: vec!["packets".into(), "squid".into()],
     }
 }
 

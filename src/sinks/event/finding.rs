@@ -41,7 +41,12 @@ pub struct FindingEvent {
     pub source: Address,
     /// ECS `user`: who was at the client, where the source tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<Named>,
+    pub user: Option<User>,
+    /// The client's machine, where the source tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Named>,
+    /// Who told of it: `packets`, or formats of logs.
+    pub sources: Vec<String>,
     /// What client and server say that they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub software: Vec<String>,
@@ -133,6 +138,16 @@ pub struct Named {
     pub name: String,
 }
 
+/// ECS `user`.
+#[derive(Clone, Debug, Serialize)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// Groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
 /// A text that made the rule match.
 #[derive(Clone, Debug, Serialize)]
 pub struct MatchedText {
@@ -160,8 +175,9 @@ pub struct FlowRef {
     pub source: Address,
     /// Server.
     pub destination: Address,
-    /// Community ID v1.
-    pub community_id: String,
+    /// Community ID v1; absent where the source does not have both ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
 }
 
 /// A VLAN or tunnel around a flow. The flow's own addresses are those inside.
@@ -202,7 +218,7 @@ impl From<&FlowTuple> for FlowRef {
         Self {
             source: flow.client.into(),
             destination: flow.server.into(),
-            community_id: community_id(flow),
+            community_id: flow.is_whole().then(|| community_id(flow)),
         }
     }
 }
@@ -267,13 +283,16 @@ impl From<&Finding> for FindingEvent {
             approval: finding.approval.clone().map(|name| Named { name }),
             visibility: finding.visibility,
             source: Address {
-                ip: finding.client,
+                ip: Some(finding.client).filter(|ip| !ip.is_unspecified()),
                 // Of a proxy's own leg the flow's client is the proxy.
                 port: first
                     .filter(|flow| flow.client.ip == finding.client)
-                    .map(|flow| flow.client.port),
+                    .map(|flow| flow.client.port)
+                    .filter(|port| *port > 0),
             },
-            user: finding.user.clone().map(|name| Named { name }),
+            user: finding.user.clone().map(|name| User { name, groups: finding.groups.clone() }),
+            device: finding.device.clone().map(|name| Named { name }),
+            sources: finding.sources.iter().map(ToString::to_string).collect(),
             software: finding.software.clone(),
             destination: finding.server.into(),
             server: ServerKey { key: finding.server_key.clone() },
@@ -283,7 +302,7 @@ impl From<&Finding> for FindingEvent {
                 } else {
                     "tcp"
                 },
-                community_id: flows.first().map(|flow| flow.community_id.clone()),
+                community_id: flows.first().and_then(|flow| flow.community_id.clone()),
             },
             why: rule.why.clone(),
             todo: rule.todo.clone(),

@@ -48,8 +48,9 @@ pub enum Event<'a> {
 /// An address and a port, as ECS spells them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Address {
-    /// `ip`.
-    pub ip: IpAddr,
+    /// `ip`; absent where it is not known, as a log need not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
     /// `port`; absent where only the address is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -57,7 +58,10 @@ pub struct Address {
 
 impl From<Endpoint> for Address {
     fn from(endpoint: Endpoint) -> Self {
-        Self { ip: endpoint.ip, port: Some(endpoint.port) }
+        Self {
+            ip: Some(endpoint.ip).filter(|ip| !ip.is_unspecified()),
+            port: Some(endpoint.port).filter(|port| *port > 0),
+        }
     }
 }
 

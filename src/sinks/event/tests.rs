@@ -42,6 +42,9 @@ pub(in crate::sinks) fn sample_finding() -> Finding {
         per_server: false,
         client: client.ip,
         user: None,
+        device: None,
+        groups: Vec::new(),
+        sources: vec!["packets".into()],
         approval: None,
         reason: "no approval covers this server".into(),
         software: vec!["client agent 0.9".into(), "server tracker 1.2".into()],
@@ -196,10 +199,14 @@ fn a_finding_line_is_an_ecs_alert() {
 fn a_finding_line_answers_who_with_what_why_and_how_to_silence_it() {
     let mut finding = sample_finding();
     finding.user = Some("ada".into());
+    finding.groups = vec!["staff".into()];
+    finding.device = Some("ada-laptop".into());
     finding.approval = Some("tracker".into());
     let event = FindingEvent::from(&finding);
     let line = line(&Event::Finding(&event));
-    assert_eq!(line["user"], serde_json::json!({"name": "ada"}));
+    assert_eq!(line["user"], serde_json::json!({"name": "ada", "groups": ["staff"]}));
+    assert_eq!(line["device"], serde_json::json!({"name": "ada-laptop"}));
+    assert_eq!(line["sources"], serde_json::json!(["packets"]));
     assert_eq!(line["approval"], serde_json::json!({"name": "tracker"}));
     assert_eq!(line["reason"], "no approval covers this server");
     assert_eq!(line["software"], serde_json::json!(["client agent 0.9", "server tracker 1.2"]));

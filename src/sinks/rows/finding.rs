@@ -42,7 +42,7 @@ pub struct FindingRow {
     pub hits: u64,
     /// Best evidence that the server speaks MCP.
     pub evidence: String,
-    /// What the source shows: `tls`, `head`, `body`.
+    /// What the source shows: `tls`, `log`, `head`, `body`.
     pub visibility: String,
     /// Verdict on the use.
     pub verdict: String,
@@ -86,6 +86,12 @@ pub struct FindingRow {
     pub flows: Vec<String>,
     /// The whole event, as the NDJSON line has it; masked, and bounded.
     pub document: String,
+    /// The client's machine, where the source tells.
+    pub device: String,
+    /// Groups of the user, likewise.
+    pub groups: Vec<String>,
+    /// Who told: `packets`, or formats of logs.
+    pub sources: Vec<String>,
 }
 
 impl Default for FindingRow {
@@ -129,6 +135,9 @@ impl Default for FindingRow {
             packets: Default::default(),
             flows: Default::default(),
             document: Default::default(),
+            device: Default::default(),
+            groups: Default::default(),
+            sources: Default::default(),
         }
     }
 }

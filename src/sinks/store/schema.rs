@@ -23,7 +23,7 @@ pub const TABLES: [&str; 7] = [
 ];
 
 /// All migrations, in order.
-pub static MIGRATIONS: [Migration; 2] = [
+pub static MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "tables",
@@ -33,6 +33,11 @@ pub static MIGRATIONS: [Migration; 2] = [
         number: 2,
         name: "endpoints",
         template: include_str!("../../../deploy/clickhouse/schema/0002_endpoints.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "sources",
+        template: include_str!("../../../deploy/clickhouse/schema/0003_sources.sql"),
     },
 ];
 

@@ -20,8 +20,14 @@ pub(super) enum To {
     Header(Side, Box<str>),
     /// It is all header fields of a message.
     Headers(Side),
-    /// The format looks at it.
-    Note(usize),
+}
+
+/// Where the value of a key goes.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Target<'k> {
+    pub(super) to: Option<&'k To>,
+    /// The format looks at it: number of the note.
+    pub(super) note: Option<usize>,
 }
 
 /// A header field that the name of a key stands for.
@@ -67,9 +73,9 @@ impl Keys {
         self.put(path, To::Headers(side))
     }
 
-    /// A key that the format looks at.
+    /// A key that the format looks at; it may have a meaning beside that.
     pub(in super::super) fn note(self, path: &str, index: usize) -> Self {
-        self.put(path, To::Note(index))
+        self.change(path, |entry| entry.note = Some(index))
     }
 
     /// Further words that say that there is nothing.
@@ -84,11 +90,25 @@ impl Keys {
         self
     }
 
-    fn put(mut self, path: &str, to: To) -> Self {
+    /// The place of a key at the top, for those that look it up once.
+    pub(in super::super) fn find(&self, key: &str) -> Option<usize> {
+        self.root.find(key)
+    }
+
+    /// Where the value of the key at that place goes.
+    pub(in super::super) fn target(&self, index: usize) -> Option<Target<'_>> {
+        self.root.entries.get(index).map(Entry::target)
+    }
+
+    fn put(self, path: &str, to: To) -> Self {
+        self.change(path, |entry| entry.to = Some(to.clone()))
+    }
+
+    fn change(mut self, path: &str, change: impl Fn(&mut Entry)) -> Self {
         if path.contains('.') {
-            self.root.put_path(path, to.clone());
+            self.root.change_path(path, &change);
         }
-        self.root.change(path, |entry| entry.to = Some(to));
+        self.root.change(path, &change);
         self
     }
 }
@@ -104,8 +124,15 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Entry {
     key: Box<str>,
-    pub(super) to: Option<To>,
+    to: Option<To>,
+    note: Option<usize>,
     pub(super) inside: Option<Box<Node>>,
+}
+
+impl Entry {
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { to: self.to.as_ref(), note: self.note }
+    }
 }
 
 /// Lengths and three letters tell the keys of a log apart well enough.
@@ -118,33 +145,36 @@ fn hash(key: &[u8]) -> usize {
 
 impl Node {
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(self.find(key)?)
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut slot = hash(key.as_bytes());
         // An empty slot ends it: there are more slots than entries.
         loop {
             let index = usize::from(*self.slots.get(slot & mask)?).checked_sub(1)?;
-            let entry = self.entries.get(index)?;
-            if *entry.key == *key {
-                return Some(entry);
+            if *self.entries.get(index)?.key == *key {
+                return Some(index);
             }
             slot = slot.wrapping_add(1);
         }
     }
 
-    fn put_path(&mut self, path: &str, to: To) {
+    fn change_path(&mut self, path: &str, change: &impl Fn(&mut Entry)) {
         match path.split_once('.') {
             Some((first, rest)) => self.change(first, |entry| {
-                entry.inside.get_or_insert_default().put_path(rest, to);
+                entry.inside.get_or_insert_default().change_path(rest, change);
             }),
-            None => self.change(path, |entry| entry.to = Some(to)),
+            None => self.change(path, change),
         }
     }
 
-    fn change(&mut self, key: &str, change: impl FnOnce(&mut Entry)) {
+    fn change(&mut self, key: &str, change: impl Fn(&mut Entry)) {
         let found = self.entries.iter().position(|entry| *entry.key == *key);
         let index = found.unwrap_or(self.entries.len());
         if found.is_none() {
-            self.entries.push(Entry { key: key.into(), to: None, inside: None });
+            self.entries.push(Entry { key: key.into(), to: None, note: None, inside: None });
             self.spread();
         }
         if let Some(entry) = self.entries.get_mut(index) {
@@ -178,7 +208,8 @@ mod tests {
         let names: Vec<String> = (0..500).map(|n| format!("key{n}")).collect();
         let keys = names.iter().enumerate().fold(Keys::default(), |k, (n, name)| k.note(name, n));
         for (number, name) in names.iter().enumerate() {
-            assert_eq!(keys.root.get(name).unwrap().to, Some(To::Note(number)));
+            assert_eq!(keys.root.get(name).unwrap().note, Some(number));
+            assert!(keys.target(keys.find(name).unwrap()).is_some());
         }
         for name in ["", "key", "key500", "KEY1"] {
             assert!(keys.root.get(name).is_none(), "{name}");

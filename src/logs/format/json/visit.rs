@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use super::super::super::meaning::{Meaning, Value};
 use super::super::super::{Reason, Record};
 use super::Notes;
-use super::keys::{Entry, FieldOfKey, Keys, Node, Side, To};
+use super::keys::{FieldOfKey, Keys, Node, Side, Target, To};
+use super::take::Taker;
 
 /// Whether text of the line can stay where it is.
 pub(super) trait Keep<'de, 'a> {
@@ -45,135 +46,19 @@ pub(super) fn read<'de, 'a, K: Keep<'de, 'a>>(
     text: &'de str,
     record: &mut Record<'a>,
 ) -> Result<Notes<'a>, Reason> {
-    let mut state = State { keys, record, notes: Notes::default() };
+    let mut state = Taker::new(keys, record);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let object =
         Object::<K> { node: &keys.root, is_top: true, state: &mut state, keep: PhantomData };
     let read = deserializer.deserialize_map(object).and_then(|()| deserializer.end());
     // The error's own words may quote the line.
     read.map_err(|error| Reason(format!("no JSON object at column {}", error.column()).into()))?;
-    state.settle();
-    Ok(state.notes)
-}
-
-struct State<'r, 'a> {
-    keys: &'r Keys,
-    record: &'r mut Record<'a>,
-    notes: Notes<'a>,
-}
-
-impl<'a> State<'_, 'a> {
-    fn take(&mut self, to: &To, value: Value<'a>) {
-        if let Value::Text(text) = &value
-            && self.keys.absent.iter().any(|absent| **absent == **text)
-        {
-            return;
-        }
-        match to {
-            To::Is(meaning) => self.put(*meaning, value),
-            To::Otherwise(meaning, rank) => self.notes.otherwise.push((*rank, *meaning, value)),
-            To::Header(side, name) => {
-                if let Value::Text(text) = value {
-                    self.field(*side, Cow::Owned(name.as_ref().to_owned()), text);
-                }
-            }
-            To::Headers(_) => {}
-            To::Note(index) => self.notes.set(*index, value),
-        }
-    }
-
-    fn put(&mut self, meaning: Meaning, value: Value<'a>) {
-        let (meaning, value) = match (meaning, value) {
-            // Seconds as a JSON number: what is written has no more than microseconds.
-            (Meaning::Time, Value::Float(seconds)) if (1e8..1e11).contains(&seconds) => {
-                #[expect(clippy::cast_possible_truncation, reason = "it is in range")]
-                let micros = (seconds * 1e6).round() as i64;
-                (meaning, Value::Int(micros))
-            }
-            // Some write -1 where there was no answer.
-            (Meaning::Status, Value::Int(..=0)) => return,
-            (Meaning::Status, Value::Text(text)) if text.starts_with('-') => return,
-            (Meaning::Target | Meaning::Path, Value::Text(text)) if is_absolute(&text) => {
-                (Meaning::Url, Value::Text(text))
-            }
-            other => other,
-        };
-        if let Err(reason) = self.record.put(meaning, value) {
-            self.notes.reason.get_or_insert(reason);
-        }
-    }
-
-    /// A header field; those that HTTP/2 makes of the request line are told apart by a colon
-    /// (RFC 9113 section 8.3).
-    fn field(&mut self, side: Side, name: Cow<'a, str>, value: Cow<'a, str>) {
-        let meaning = match &*name {
-            ":method" => Meaning::Method,
-            ":scheme" => Meaning::Scheme,
-            ":authority" => Meaning::Host,
-            ":path" => Meaning::Target,
-            ":status" => Meaning::Status,
-            _ if name.starts_with(':') || name.is_empty() => return,
-            _ if side == Side::Request => return self.record.request_field(name, value),
-            _ => return self.record.response_field(name, value),
-        };
-        self.put(meaning, Value::Text(value));
-    }
-
-    /// What came second best goes where nothing better came.
-    fn settle(&mut self) {
-        let mut otherwise = std::mem::take(&mut self.notes.otherwise);
-        otherwise.sort_by_key(|(rank, ..)| *rank);
-        for (_, meaning, value) in otherwise {
-            if !has(self.record, meaning) {
-                self.put(meaning, value);
-            }
-        }
-    }
-}
-
-/// A request line's target in absolute form (RFC 9112 section 3.2.2).
-fn is_absolute(text: &str) -> bool {
-    !text.starts_with('/') && text.contains("://")
-}
-
-/// Whether a record says something of a meaning already.
-fn has(record: &Record<'_>, meaning: Meaning) -> bool {
-    let field = |fields: &[(Cow<'_, str>, Cow<'_, str>)], wanted: &str| {
-        fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted))
-    };
-    match meaning {
-        Meaning::Time => record.time.is_some(),
-        Meaning::Client => record.client.is_some(),
-        Meaning::Server => record.server.is_some(),
-        Meaning::ServerPort => record.server_port.is_some(),
-        Meaning::Method => record.method.is_some(),
-        Meaning::Scheme => record.scheme.is_some(),
-        Meaning::Host => record.host.is_some(),
-        Meaning::Url | Meaning::Target | Meaning::Path => record.target.is_some(),
-        Meaning::Version => record.version.is_some(),
-        Meaning::Status => record.status.is_some(),
-        Meaning::User => record.user.is_some(),
-        Meaning::Device => record.device.is_some(),
-        Meaning::Sni => record.sni.is_some(),
-        Meaning::DnsName => record.dns_name.is_some(),
-        Meaning::DnsType => record.dns_type.is_some(),
-        Meaning::DnsCode => record.dns_code.is_some(),
-        Meaning::RequestId => record.request_id.is_some(),
-        Meaning::RpcName => record.rpc_name.is_some(),
-        Meaning::UserAgent => field(&record.request_fields, "user-agent"),
-        Meaning::Referer => field(&record.request_fields, "referer"),
-        Meaning::Accept => field(&record.request_fields, "accept"),
-        Meaning::OriginHeader => field(&record.request_fields, "origin"),
-        Meaning::RequestType => field(&record.request_fields, "content-type"),
-        Meaning::ResponseType => field(&record.response_fields, "content-type"),
-        Meaning::Location => field(&record.response_fields, "location"),
-        _ => false,
-    }
+    Ok(state.finish())
 }
 
 /// What a key stands for.
 enum Found<'k> {
-    Entry(&'k Entry),
+    Entry(Target<'k>, Option<&'k Node>),
     /// A header field that its name names.
     Header(To),
     Unknown,
@@ -203,7 +88,7 @@ impl<'k> Visitor<'_> for Key<'k> {
 
     fn visit_str<E>(self, key: &str) -> Result<Found<'k>, E> {
         if let Some(entry) = self.node.get(key) {
-            return Ok(Found::Entry(entry));
+            return Ok(Found::Entry(entry.target(), entry.inside.as_deref()));
         }
         let field = self.field_of_key.and_then(|field| field(key));
         Ok(field
@@ -214,7 +99,7 @@ impl<'k> Visitor<'_> for Key<'k> {
 struct Object<'s, 'k, 'r, 'a, K> {
     node: &'k Node,
     is_top: bool,
-    state: &'s mut State<'r, 'a>,
+    state: &'s mut Taker<'r, 'a>,
     keep: PhantomData<K>,
 }
 
@@ -230,12 +115,11 @@ impl<'de, 'a, K: Keep<'de, 'a>> Visitor<'de> for Object<'_, '_, '_, 'a, K> {
         let field_of_key = if is_top { state.keys.field_of_key } else { None };
         while let Some(found) = map.next_key_seed(Key { node, field_of_key })? {
             match found {
-                Found::Entry(Entry { to, inside, .. }) => {
-                    let (to, inside) = (to.as_ref(), inside.as_deref());
+                Found::Entry(to, inside) => {
                     map.next_value_seed(Field::<K> { to, inside, state, keep: PhantomData })?;
                 }
                 Found::Header(to) => {
-                    let to = Some(&to);
+                    let to = Target { to: Some(&to), note: None };
                     map.next_value_seed(Field::<K> { to, inside: None, state, keep: PhantomData })?;
                 }
                 Found::Unknown => {
@@ -249,9 +133,9 @@ impl<'de, 'a, K: Keep<'de, 'a>> Visitor<'de> for Object<'_, '_, '_, 'a, K> {
 
 /// Reads the value of a key, or an element of it.
 struct Field<'s, 't, 'r, 'a, K> {
-    to: Option<&'t To>,
+    to: Target<'t>,
     inside: Option<&'t Node>,
-    state: &'s mut State<'r, 'a>,
+    state: &'s mut Taker<'r, 'a>,
     keep: PhantomData<K>,
 }
 
@@ -259,7 +143,7 @@ impl<'de, 'a, K: Keep<'de, 'a>> DeserializeSeed<'de> for Field<'_, '_, '_, 'a, K
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.to {
+        match self.to.to {
             Some(To::Is(Meaning::RequestBody | Meaning::ResponseBody)) => self.body(deserializer),
             Some(To::Headers(side)) => {
                 let seen = match side {
@@ -292,16 +176,14 @@ impl<'a, K> Field<'_, '_, '_, 'a, K> {
             Some(b'{' | b'[') => Some(K::text(raw)),
             _ => None,
         };
-        if let (Some(text), Some(to)) = (text, self.to) {
-            self.state.take(to, Value::Text(text));
+        if let Some(text) = text {
+            self.state.take(self.to, Value::Text(text));
         }
         Ok(())
     }
 
     fn take(self, value: Value<'a>) {
-        if let Some(to) = self.to {
-            self.state.take(to, value);
-        }
+        self.state.take(self.to, value);
     }
 }
 
@@ -429,7 +311,7 @@ impl<'de, 'a, K: Keep<'de, 'a>> Visitor<'de> for Text<'a, K> {
 /// All header fields of a message: an object of names and values, or an array of pairs.
 struct HeaderList<'s, 'r, 'a, K> {
     side: Side,
-    state: &'s mut State<'r, 'a>,
+    state: &'s mut Taker<'r, 'a>,
     keep: PhantomData<K>,
 }
 
@@ -552,8 +434,10 @@ impl<'de, 'a, K: Keep<'de, 'a>> Visitor<'de> for Pair<'a, K> {
                 // Envoy's form of a value that is no UTF-8.
                 "raw_value" => {
                     let raw = map.next_value_seed(Text::<K>(PhantomData))?;
+                    let raw = raw.filter(|text| !text.is_empty());
                     let bytes = raw.and_then(|text| super::base64(text.as_bytes()));
-                    value = bytes.map(|b| Cow::Owned(String::from_utf8_lossy(&b).into_owned()));
+                    let text = bytes.map(|b| Cow::Owned(String::from_utf8_lossy(&b).into_owned()));
+                    value = text.or(value);
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

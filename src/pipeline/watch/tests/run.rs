@@ -7,6 +7,10 @@ use tempfile::TempDir;
 use super::{Double, Step, now, steps};
 use crate::capture::Input;
 use crate::finding::{Finding, News};
+use crate::intake::{Counts, Mark, NotTaken, Outlet as _, Parcel, Verdict};
+use crate::logs::{Meaning, Place, Record, Scratch, Stance, Value};
+use crate::mcp::{Tap, TapLimits};
+use crate::observation::{ExchangeId, Observation};
 use crate::pipeline::samples::{Capture, MILLISECOND, SECOND, Say, call};
 use crate::pipeline::shard::{Caused, Shard};
 use crate::pipeline::tests::{policy, rule};
@@ -14,10 +18,13 @@ use crate::pipeline::watch::crew::Crew;
 use crate::pipeline::watch::lanes::Limits;
 use crate::pipeline::watch::names::InterfaceNames;
 use crate::pipeline::watch::{
-    Command, Feed, Health, LiveObserver, Notice, Occasion, Settings, Watched, run, watch,
+    Command, Feed, Health, Inlet, LiveObserver, Notice, Occasion, Settings, SourceName, Watched,
+    run, watch, watch_with,
 };
 use crate::pipeline::workers::{Batch, process};
 use crate::pipeline::{Config, Error, Policy, replay};
+use crate::rules::Source;
+use crate::secret::SecretHasher;
 use crate::sinks::event::{FlowEvent, MessageEvent, ServerEvent, StatsEvent};
 use crate::time::Timestamp;
 
@@ -31,6 +38,7 @@ struct Watcher {
     servers: Vec<ServerEvent>,
     findings: Vec<(News, String, u64)>,
     notices: Vec<Notice>,
+    taken: Vec<Mark>,
     stats: Vec<(Occasion, StatsEvent)>,
     /// Given at the first turn after so many findings.
     next: Option<(usize, Policy)>,
@@ -57,6 +65,9 @@ impl LiveObserver for Watcher {
     fn stats(&mut self, stats: &StatsEvent, occasion: Occasion) {
         self.seen = stats.coverage.packets;
         self.stats.push((occasion, stats.clone()));
+    }
+    fn taken(&mut self, mark: Mark) {
+        self.taken.push(mark);
     }
     fn notice(&mut self, notice: &Notice) {
         self.notices.push(notice.clone());
@@ -276,4 +287,73 @@ fn a_slow_worker_sheds_whole_flows_and_the_run_ends_well() {
     let segments = watched.stats.counters["flow.segments"];
     assert_eq!(segments + shed.packets.total + shed.overflow_packets.total, packets);
     assert!(watched.findings.len() < 400);
+}
+
+/// Observations of `POST /mcp` with a body, as an intake makes them.
+fn told(inlet: &Inlet, source: u16, body: &str) -> (Vec<Observation>, ExchangeId) {
+    let mut tap = Tap::new(TapLimits::default(), SecretHasher::default());
+    let mut record = Record::default();
+    for (meaning, text) in [
+        (Meaning::Method, "POST"),
+        (Meaning::Url, "http://mcp.test/mcp"),
+        (Meaning::Client, "10.0.0.5:1"),
+        (Meaning::User, "ada"),
+    ] {
+        record.put(meaning, Value::text(text)).unwrap();
+    }
+    record.request_body = Some(body.as_bytes().into());
+    let time = Timestamp::from_parts(1_795_334_400, 0);
+    let at = inlet.at(source, 1, time);
+    let place = Place { flow: inlet.flow(), at, stance: Stance::Forward, source: "icap".into() };
+    crate::logs::feed(&record, &place, &mut Scratch::default(), &mut tap);
+    let id = ExchangeId { flow: place.flow, number: 0 };
+    (std::mem::take(tap.observations()), id)
+}
+
+#[test]
+fn an_intake_is_told_whether_to_refuse_and_what_was_taken_in() {
+    let text = rule("SMCP-9001", "").text;
+    let text = text.split("on: server").next().unwrap().replace("lane: alert", "lane: enforce")
+        + "on: message\nevidence: parsed\nwhen: {mcp.name: drop}\n\
+           raise: [{if: {reply.kind: result}, severity: critical}]\n\
+           report: {text: \"{mcp.name} is called\"}\n\
+           tests:\n  - {name: a, give: {request: {body: {}}}, want: none}\n  \
+           - {name: b, give: {request: {body: {}}}, want: hit}\n";
+    let policy = policy(&[Source { name: "r.yaml".into(), text }], "");
+    let inlet = Arc::new(Inlet::default());
+    let number = inlet.add_source(SourceName { name: "icap".into(), format: "icap".into() });
+    let call = |tool: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}}}}"#
+        )
+    };
+    let (answers, answered) = std::sync::mpsc::channel();
+    for tool in ["drop", "list"] {
+        let (observations, exchange) = told(&inlet, number, &call(tool));
+        let counts = Counts { source: number, lines: 1, records: 1, ..Counts::default() };
+        let answers = answers.clone();
+        let reply = Box::new(move |verdict: Verdict| answers.send((tool, verdict)).unwrap());
+        let parcel = Parcel { observations, counts, mark: None };
+        inlet.ask(parcel, exchange, reply).unwrap();
+    }
+    let mark = Mark { source: number, sequence: 7 };
+    inlet.offer(Parcel { mark: Some(mark), ..Parcel::default() }).unwrap();
+    let mut watcher = Watcher { patience: 100, ..Watcher::default() };
+    let none: Vec<Feed<Double>> = Vec::new();
+    let inlet_of_run = Arc::clone(&inlet);
+    let watched =
+        watch_with(&config(1), &Settings::default(), policy, none, inlet_of_run, &mut watcher)
+            .unwrap();
+    let [(first, refused), (second, let_through)] =
+        [answered.recv(), answered.recv()].map(Result::unwrap);
+    assert_eq!((first, second), ("drop", "list"));
+    let refused = refused.unwrap();
+    assert_eq!((refused.rule.id.as_str(), refused.text.as_str()), ("SMCP-9001", "drop is called"));
+    assert!(let_through.is_none(), "{let_through:?}");
+    assert_eq!(watcher.taken, [mark]);
+    let [finding] = &watched.findings[..] else { panic!("{:?}", watched.findings) };
+    assert_eq!((finding.count, finding.user.as_deref()), (1, Some("ada")));
+    assert_eq!(&*finding.packets[0].file, "icap");
+    assert_eq!(watched.stats.logs[0].records, 2);
+    assert!(matches!(inlet.offer(Parcel::default()), Err(NotTaken::Closed)));
 }

@@ -334,4 +334,28 @@ pub(in crate::sinks::encode) static FINDING: &[Mapping<Row>] = &[
     ),
     // The event as a whole is what `native` gives.
     map("document", |r: &Row| Text(&r.document), &[], &[], &[], &[]),
+    map(
+        "device",
+        |r: &Row| Text(&r.device),
+        &[("source.domain", Same), ("related.hosts[]", Same)],
+        &[("evidences[].src_endpoint.hostname", Same)],
+        &[("shadowtap.device", Same)],
+        &[("shost", Same)],
+    ),
+    map(
+        "groups",
+        |r: &Row| List(&r.groups),
+        &[("shadowtap.groups", Same)],
+        &[("unmapped.groups", Same)],
+        &[("shadowtap.groups", Same)],
+        &[],
+    ),
+    map(
+        "sources",
+        |r: &Row| List(&r.sources),
+        &[("shadowtap.sources", Same)],
+        &[("unmapped.sources", Same)],
+        &[("shadowtap.sources", Same)],
+        &[],
+    ),
 ];

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::parts::{End, Named, Network, Packet, Server, Text, listed, stored, strings};
-use super::{LineError, MAX_DOCUMENT_BYTES, Source, parse};
+use super::{LineError, MAX_DOCUMENT_BYTES, MAX_ITEMS, Source, parse};
 use crate::sinks::rows::{FindingRow, Micros};
 
 #[derive(Default, Deserialize)]
@@ -29,7 +29,11 @@ struct Line<'a> {
     approval: Named<'a>,
     source: End,
     #[serde(borrow)]
-    user: Named<'a>,
+    user: User<'a>,
+    #[serde(borrow)]
+    device: Named<'a>,
+    #[serde(borrow)]
+    sources: Vec<Text<'a>>,
     #[serde(borrow)]
     software: Vec<Text<'a>>,
     destination: End,
@@ -49,6 +53,15 @@ struct Line<'a> {
     packets: Vec<Packet<'a>>,
     #[serde(borrow)]
     flows: Vec<Network<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    groups: Vec<Text<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,8 +172,17 @@ pub(super) fn row(text: &str, source: &Source<'_>) -> Result<FindingRow, LineErr
             format!("{}@{}: {}", matched.field.0, matched.view.0, matched.text.0)
         }),
         packets: listed(&line.packets, |packet| format!("{}:{}", packet.file.0, packet.number)),
-        flows: listed(&line.flows, |flow| flow.community_id.stored()),
+        flows: line
+            .flows
+            .iter()
+            .filter(|flow| !flow.community_id.is_empty())
+            .take(MAX_ITEMS)
+            .map(|flow| flow.community_id.stored())
+            .collect(),
         document: document(text, &finding_id),
+        device: line.device.name.stored(),
+        groups: strings(&line.user.groups),
+        sources: strings(&line.sources),
         finding_id,
     })
 }

@@ -37,6 +37,9 @@ fn finding(line: &str) -> FindingRow {
 fn a_finding_gives_a_row_with_all_that_it_says() {
     let mut told = sample_finding();
     told.user = Some("ada".into());
+    told.device = Some("ada-laptop".into());
+    told.groups = vec!["staff".into()];
+    told.sources = vec!["packets".into(), "squid".into()];
     told.approval = Some("tracker".into());
     let line = serde_json::to_string(&Event::Finding(&FindingEvent::from(&told))).unwrap();
     let row = finding(&line);
@@ -80,6 +83,9 @@ fn a_finding_gives_a_row_with_all_that_it_says() {
         packets: vec!["day 1/a.pcap:17".into()],
         flows: vec![community],
         document: line,
+        device: "ada-laptop".into(),
+        groups: vec!["staff".into()],
+        sources: vec!["packets".into(), "squid".into()],
     };
     assert_eq!(row, want);
 }
