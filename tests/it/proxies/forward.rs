@@ -99,7 +99,7 @@ fn through_squid(log: &str) {
             assert_eq!(finding["user"]["name"], "ana", "{finding}");
         }
         if let Some(packets) = packets {
-            compare(&packets, &told, Known::of(Shows::Heads), &url);
+            compare(&packets, &told, Known::of(Shows::Heads), era, &url);
         }
     }
 }
@@ -134,7 +134,7 @@ fn through_mitmproxy(log: &str, known: Known, options: impl Fn(&Scene) -> Vec<St
         proxy.stop();
         let told = logged(&scene.path(log));
         if let Some(packets) = packets {
-            compare(&packets, &told, known, &url);
+            compare(&packets, &told, known, era, &url);
         }
     }
 }

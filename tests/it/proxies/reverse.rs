@@ -20,7 +20,7 @@ fn through(program: &str, log: &str, known: Known, start: impl Fn(&Scene) -> Pro
         proxy.stop();
         let told = logged(&scene.path(log));
         if let Some(packets) = packets {
-            compare(&packets, &told, known, &url);
+            compare(&packets, &told, known, era, &url);
         }
     }
 }
