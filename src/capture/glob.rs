@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a path has a character of patterns.
-pub(super) fn is_pattern(path: &Path) -> bool {
+pub(crate) fn is_pattern(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
@@ -14,7 +14,7 @@ pub(super) fn is_pattern(path: &Path) -> bool {
 ///
 /// # Errors
 /// Where nothing matches because a directory could not be read.
-pub(super) fn expand(pattern: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn expand(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     let mut refused = None;
     for component in pattern.components() {

@@ -18,7 +18,7 @@ mod damage;
 mod direct;
 mod feed;
 mod framing;
-mod glob;
+pub(crate) mod glob;
 mod inputs;
 pub mod live;
 mod open_error;

@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod ask;
+mod logs;
 mod outputs;
 mod outputs_file;
 mod rules;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use ask::{ASK_HELP, Ask};
 use clap::{Args, Parser, Subcommand};
+pub use logs::{Beginning, Followed, LOGS_HELP, Logs, LogsCommand};
 pub use outputs::{Load, Outputs};
 pub use outputs_file::OutputsCommand;
 pub use rules::{Export, Import, New, Rules};
@@ -57,6 +59,9 @@ pub enum Command {
     /// Read captures and name every MCP server in them.
     #[command(after_help = EXIT_CODES)]
     Replay(Replay),
+    /// Read logs of proxies and sensors and name every MCP server in them.
+    #[command(after_help = LOGS_HELP)]
+    Logs(Logs),
     /// Watch interfaces and tell of MCP servers as they are used, until stopped.
     #[command(after_help = WATCH_HELP)]
     Watch(Watch),
@@ -126,6 +131,33 @@ pub struct Replay {
     /// input.
     #[arg(required = true, value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
+    /// What any run that ends is told.
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// What a run over packets is told.
+    #[command(flatten)]
+    pub packets: PacketOptions,
+}
+
+/// What a run over packets is told.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PacketOptions {
+    /// Fail with exit code 4 if less than this share of the TCP and QUIC payload could be read (99 or 99%).
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub min_coverage: Option<f64>,
+    /// TLS key log (SSLKEYLOGFILE) to decrypt with; may be given several times. Secrets inside
+    /// pcapng files are used by themselves.
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
+    /// Treat one five-tuple in different VLANs or tunnels as one flow; findings then do not name
+    /// them.
+    #[arg(long)]
+    pub ignore_vlan: bool,
+}
+
+/// What any run that ends is told.
+#[derive(Debug, Args)]
+pub struct RunOptions {
     /// Approved servers (default: approvals.yaml here, if there is one).
     #[arg(long, value_name = "FILE")]
     pub approvals: Option<PathBuf>,
@@ -142,10 +174,7 @@ pub struct Replay {
     /// Lowest severity of a finding that makes the exit code 1, or `never`.
     #[arg(long, value_name = "SEVERITY", default_value = "medium", value_parser = fail_on)]
     pub fail_on: FailOn,
-    /// Fail with exit code 4 if less than this share of the TCP and QUIC payload could be read (99 or 99%).
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub min_coverage: Option<f64>,
-    /// Folder for the NDJSON output; files of an earlier run of the same captures are replaced.
+    /// Folder for the NDJSON output; files of an earlier run of the same input are replaced.
     #[arg(long, value_name = "DIR", default_value = "findings")]
     pub out: PathBuf,
     /// Write no NDJSON files.
@@ -170,14 +199,6 @@ pub struct Replay {
     /// File whose bytes key the hashes of session ids.
     #[arg(long, value_name = "FILE")]
     pub hash_key: Option<PathBuf>,
-    /// TLS key log (SSLKEYLOGFILE) to decrypt with; may be given several times. Secrets inside
-    /// pcapng files are used by themselves.
-    #[arg(long, value_name = "FILE")]
-    pub keylog: Vec<PathBuf>,
-    /// Treat one five-tuple in different VLANs or tunnels as one flow; findings then do not name
-    /// them.
-    #[arg(long)]
-    pub ignore_vlan: bool,
     /// No progress bar.
     #[arg(long, short)]
     pub quiet: bool,
@@ -191,8 +212,11 @@ pub struct Replay {
 pub struct Watch {
     /// Interface to read, or `any`; may be given several times, for the two directions of a link
     /// for example: all of them are one network.
-    #[arg(long = "interface", short = 'i', required = true, value_name = "NAME")]
+    #[arg(long = "interface", short = 'i', required_unless_present = "logs", value_name = "NAME")]
     pub interfaces: Vec<String>,
+    /// Logs that are followed.
+    #[command(flatten)]
+    pub followed: Followed,
     /// Look only at packets that this pcap-filter(7) expression lets through. Frames with VLAN tags
     /// need `vlan and ...`.
     #[arg(long, value_name = "EXPRESSION")]

@@ -8,6 +8,7 @@ mod findings;
 mod keylog;
 mod learn;
 mod load;
+mod logs;
 mod outputs;
 mod outputs_file;
 mod progress;
@@ -68,6 +69,7 @@ impl fmt::Display for Failure {
 pub fn run(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::Replay(args) => replay::run(&args),
+        Command::Logs(args) => logs::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Approvals(command) => approvals::run(command),

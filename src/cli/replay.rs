@@ -15,7 +15,7 @@ use super::state::State;
 use super::{Exit, Failure, complain};
 use crate::capture::Input;
 use crate::mcp::inventory::Inventory;
-use crate::pipeline::{self, Config, Observer, Outcome, Policy, Progress};
+use crate::pipeline::{self, Config, LogInput, LogSummary, Observer, Outcome, Policy, Progress};
 use crate::rules::tuning::WarningKind;
 use crate::rules::{RuleInfo, Severity};
 use crate::sinks::event::{Event, FindingEvent, FlowEvent, MessageEvent, ServerEvent};
@@ -30,6 +30,45 @@ const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     let inputs = load::inputs(&args.captures)?;
+    run_over(Inputs { captures: inputs, ..Inputs::default() }, &args.run, &args.packets)
+}
+
+/// What a run reads.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) captures: Vec<Input>,
+    pub(super) logs: Vec<LogInput>,
+    /// Files of the logs; standard input is none.
+    pub(super) paths: Vec<PathBuf>,
+    /// Bytes of the logs, where that is known.
+    pub(super) log_bytes: Option<u64>,
+    /// What could not be read at all.
+    pub(super) troubles: Vec<String>,
+    /// Other formats that logs look like, by the name of the log.
+    pub(super) likely: Vec<(Arc<str>, String)>,
+}
+
+impl Inputs {
+    fn names(&self) -> Vec<Option<&Path>> {
+        let captures = self.captures.iter().map(Input::path);
+        let no_file = self.logs.len().saturating_sub(self.paths.len());
+        let logs = self.paths.iter().map(|path| Some(&**path));
+        captures.chain(logs).chain(std::iter::repeat_n(None, no_file)).collect()
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        let sizes: Option<Vec<u64>> = self.captures.iter().map(Input::size).collect();
+        let captures: u64 = sizes?.iter().sum();
+        if self.logs.is_empty() { Some(captures) } else { Some(captures + self.log_bytes?) }
+    }
+}
+
+/// Reads everything, and reports.
+pub(super) fn run_over(
+    mut inputs: Inputs,
+    args: &args::RunOptions,
+    packets: &args::PacketOptions,
+) -> Result<Exit, Failure> {
     let sources = Sources {
         rules: Some(&args.rules),
         approvals: args.approvals.as_deref(),
@@ -37,9 +76,9 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     };
     let policy = load::policy(&sources)?;
     let mut config = Config {
-        vlan_scope: !args.ignore_vlan,
+        vlan_scope: !packets.ignore_vlan,
         hasher: load::hasher(args.hash_key.as_deref())?,
-        keyring: Arc::new(keylog::read(&args.keylog)?),
+        keyring: Arc::new(keylog::read(&packets.keylog)?),
         ..Config::default()
     };
     let (state, memory) = State::open(args.state.as_deref())?;
@@ -50,9 +89,12 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     }
     reports_are_writable(&args.report, &inputs)?;
     let mut output = Output::open(args, &inputs)?;
-    let mut outcome =
-        pipeline::replay(&config, &policy, inputs, &mut output).map_err(Failure::new)?;
+    let captures = std::mem::take(&mut inputs.captures);
+    let logs = std::mem::take(&mut inputs.logs);
+    let run = pipeline::replay_with_logs(&config, &policy, captures, logs, &mut output);
+    let mut outcome = run.map_err(Failure::new)?;
     output.bar.clear();
+    bad_lines(&outcome).iter().for_each(|line| complain(line));
     for trouble in &outcome.troubles {
         complain(&format!("warning: {trouble}"));
     }
@@ -77,11 +119,11 @@ pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
     // What could not be written must not take the rest with it: the run may have been long.
     let (exit, reason) = match failures.first() {
         Some(failure) => (Exit::Usage, failure.to_string()),
-        None => verdict(args, &outcome),
+        None => verdict(args, packets, &inputs, &outcome),
     };
     if !args.json {
         let mut notices = notices(&policy, outcome.stats.timestamp, &outcome.remarks);
-        notices.extend(unmatched_keylog(args, &config));
+        notices.extend(unmatched_keylog(packets, &config));
         notices.extend(learnt);
         notices.append(&mut outcome.remarks);
         let report = Report {
@@ -115,13 +157,12 @@ struct Output {
 }
 
 impl Output {
-    fn open(args: &args::Replay, inputs: &[Input]) -> Result<Self, Failure> {
-        let sizes: Option<Vec<u64>> = inputs.iter().map(Input::size).collect();
-        let total = sizes.map(|sizes| sizes.iter().sum());
+    fn open(args: &args::RunOptions, inputs: &Inputs) -> Result<Self, Failure> {
+        let total = inputs.bytes();
         let file = if args.no_files {
             None
         } else {
-            let stem = stem(inputs);
+            let stem = stem(&inputs.names());
             let created = RotatingFile::create(&args.out, &stem, MAX_FILE_BYTES, Existing::Replace);
             Some(created.map_err(Failure::new)?)
         };
@@ -214,9 +255,9 @@ impl Observer for Output {
 }
 
 /// Name of the NDJSON file: that of the capture without its endings, or `replay` for several.
-fn stem(inputs: &[Input]) -> String {
-    let name = match inputs {
-        [input] => input.path().and_then(Path::file_name).map(|name| name.to_string_lossy()),
+fn stem(names: &[Option<&Path>]) -> String {
+    let name = match names {
+        [name] => name.and_then(Path::file_name).map(|name| name.to_string_lossy()),
         _ => None,
     };
     let name = name.unwrap_or_else(|| "replay".into());
@@ -236,13 +277,21 @@ pub(super) fn servers(policy: &Policy, inventory: &Inventory) -> Vec<ServerEvent
 }
 
 /// The exit code and why. Statements about the input come first: findings may be incomplete then.
-fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
-    if let Some(trouble) = outcome.troubles.first() {
-        let more = outcome.troubles.len() - 1;
+fn verdict(
+    args: &args::RunOptions,
+    packets: &args::PacketOptions,
+    inputs: &Inputs,
+    outcome: &Outcome,
+) -> (Exit, String) {
+    let mut troubles: Vec<String> = outcome.troubles.iter().map(ToString::to_string).collect();
+    troubles.extend(inputs.troubles.iter().cloned());
+    troubles.extend(outcome.logs.iter().filter_map(|log| trouble_of(log, &inputs.likely)));
+    if let Some(trouble) = troubles.first() {
+        let more = troubles.len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         return (Exit::Damaged, format!("{trouble}{more}"));
     }
-    if let Some(least) = args.min_coverage {
+    if let Some(least) = packets.min_coverage {
         let coverage = &outcome.stats.coverage;
         if coverage.percent() < least {
             let share = coverage.permille().unwrap_or(0);
@@ -265,8 +314,43 @@ fn verdict(args: &args::Replay, outcome: &Outcome) -> (Exit, String) {
     }
 }
 
+/// Why a log cannot be said to have been read.
+fn trouble_of(log: &LogSummary, likely: &[(Arc<str>, String)]) -> Option<String> {
+    let (name, source) = (&log.name, &log.source);
+    if let Some(error) = &log.stopped {
+        return Some(format!("{name}: cannot be read to its end: {error}"));
+    }
+    if !log.counters.is_mostly_bad() {
+        return None;
+    }
+    let (bad, lines) = (log.counters.bad, log.counters.lines);
+    let other = likely.iter().find(|(of, _)| of == name);
+    let hint = other.map_or_else(
+        || "`shadowtap logs formats` lists the formats".to_owned(),
+        |(_, format)| format!("it looks like {format}: try --format {format}"),
+    );
+    Some(format!("{name}: {bad} of {lines} lines cannot be read as {source}; {hint}"))
+}
+
+/// Lines of logs that could not be read: how many, and why the first ones.
+fn bad_lines(outcome: &Outcome) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut said = Vec::new();
+    for log in outcome.logs.iter().filter(|log| log.counters.bad > 0) {
+        let (bad, lines) = (log.counters.bad, log.counters.lines);
+        said.push(format!("warning: {}: {bad} of {lines} lines cannot be read", log.name));
+        for line in log.bad.iter().take(SHOWN) {
+            said.push(format!("  line {}: {}", line.number, line.reason));
+        }
+        if bad > SHOWN as u64 {
+            said.push("  ...".to_owned());
+        }
+    }
+    said
+}
+
 /// A key log that belongs to other traffic.
-fn unmatched_keylog(args: &args::Replay, config: &Config) -> Option<String> {
+fn unmatched_keylog(args: &args::PacketOptions, config: &Config) -> Option<String> {
     let unmatched = !args.keylog.is_empty() && config.keyring.matched() == 0;
     unmatched.then(|| {
         "no connection of the captures has its secrets in a key log of --keylog; it must be written \
@@ -337,15 +421,15 @@ fn create(file: &PathBuf) -> io::Result<BufWriter<File>> {
 }
 
 /// Finds out before the run, which may be long, and keeps captures from being written over.
-fn reports_are_writable(reports: &[args::Report], inputs: &[Input]) -> Result<(), Failure> {
+fn reports_are_writable(reports: &[args::Report], inputs: &Inputs) -> Result<(), Failure> {
     let real = |path: &Path| path.canonicalize().ok();
     let captures: BTreeSet<PathBuf> =
-        inputs.iter().filter_map(Input::path).filter_map(real).collect();
+        inputs.names().into_iter().flatten().filter_map(real).collect();
     let mut seen = BTreeSet::new();
     for file in reports.iter().map(args::Report::file) {
         let name = file.display();
         if real(file).is_some_and(|path| captures.contains(&path)) {
-            return Err(Failure::new(format!("--report {name}: this is a capture to be read")));
+            return Err(Failure::new(format!("--report {name}: this is a file to be read")));
         }
         if !seen.insert(file) {
             return Err(Failure::new(format!("--report {name}: named twice")));
@@ -385,14 +469,14 @@ mod tests {
 
     #[test]
     fn ndjson_files_are_named_after_the_capture() {
-        let stem_of = |path: &str| stem(&[Input::file(path)]);
+        let stem_of = |path: &str| stem(&[Some(Path::new(path))]);
         assert_eq!(stem_of("captures/office-morning.pcap"), "office-morning");
         assert_eq!(stem_of("x/day1.pcapng.gz"), "day1");
         assert_eq!(stem_of(".hidden.pcap"), "hidden");
         assert_eq!(stem_of("eth0.2026-11-16.pcap.zst"), "eth0-2026-11-16");
         assert_eq!(stem_of("trace.pcap1"), "trace-pcap1");
         assert_eq!(stem_of(".pcap"), "replay");
-        assert_eq!(stem(&[Input::stdin()]), "replay");
-        assert_eq!(stem(&[Input::file("a"), Input::file("b")]), "replay");
+        assert_eq!(stem(&[None]), "replay");
+        assert_eq!(stem(&[Some(Path::new("a")), Some(Path::new("b"))]), "replay");
     }
 }

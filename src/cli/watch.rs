@@ -1,5 +1,6 @@
 //! `shadowtap watch`.
 
+mod logs;
 mod metrics;
 mod output;
 mod packets;
@@ -23,9 +24,11 @@ use super::{Exit, Failure, complain};
 use crate::app::Keyring;
 use crate::capture::live::{Interface, Settings as LiveSettings, give_up_privileges};
 use crate::finding::{Finding, News};
+use crate::intake::Mark;
 use crate::memory::Memory;
 use crate::pipeline::watch::{
-    Command, Feed, Health, LiveObserver, MAX_INTERFACES, Notice, Occasion, Settings, Watched, watch,
+    Command, Feed, Health, Inlet, LiveObserver, MAX_INTERFACES, Notice, Occasion, Settings,
+    Watched, watch_with,
 };
 use crate::pipeline::{Config, Policy, SHARDS};
 use crate::sinks::event::{
@@ -65,7 +68,8 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
         stats_interval: args.stats_interval,
         separate_interfaces: args.separate_interfaces,
     };
-    let output = Output::open(args).map_err(explain)?;
+    let found = logs::Found::new(args).map_err(explain)?;
+    let mut output = Output::open(args).map_err(explain)?;
     let kept = args.keep_packets.map(|bytes| Kept::open(&args.out, bytes)).transpose();
     let kept = kept.map_err(explain)?;
     if let Some(kept) = &kept {
@@ -81,11 +85,28 @@ pub(super) fn run(args: &args::Watch) -> Result<Exit, Failure> {
     let folder = args.state.as_deref().unwrap_or_else(|| Path::new(args::DEFAULT_STATE));
     let learner = args.learn.map(|time| Learner::begin(folder, time, super::approvals::now()));
     let learner = learner.transpose().map_err(explain)?;
-    let mut watcher =
-        Watcher { args, output, signals, service, kept, metrics, key_logs, learner, state };
-    let watched = watch(&config, &settings, policy, feeds, &mut watcher).map_err(Failure::new)?;
-    let Watcher { output, kept, metrics, learner, mut state, .. } = watcher;
+    let inlet = Arc::<Inlet>::default();
+    let followed = found.map(|found| found.start(args, &config, &inlet, &mut output));
+    let followed = followed.transpose().map_err(explain)?;
+    let mut watcher = Watcher {
+        followed,
+        args,
+        output,
+        signals,
+        service,
+        kept,
+        metrics,
+        key_logs,
+        learner,
+        state,
+    };
+    let watched = watch_with(&config, &settings, policy, feeds, inlet, &mut watcher);
+    let watched = watched.map_err(Failure::new)?;
+    let Watcher { mut output, followed, kept, metrics, learner, mut state, .. } = watcher;
     state.tend(&watched.memory);
+    if let Some(followed) = followed {
+        followed.finish(&mut output);
+    }
     if let Some(metrics) = metrics {
         metrics.stop();
     }
@@ -156,7 +177,8 @@ fn greeting(
     output: &Output,
     metrics: Option<&Metrics>,
 ) -> String {
-    let interfaces = args.interfaces.join(", ");
+    let watched = args.interfaces.iter().chain(&args.followed.logs);
+    let interfaces = watched.map(String::as_str).collect::<Vec<_>>().join(", ");
     let (rules, approvals) = (policy.rules.rules().len(), policy.approvals.all().len());
     let files = output.files().map_or_else(String::new, |files| format!("; events go to {files}"));
     let pages = metrics
@@ -168,6 +190,7 @@ fn greeting(
 #[derive(Debug)]
 struct Watcher<'a> {
     args: &'a args::Watch,
+    followed: Option<logs::Followed>,
     output: Output,
     signals: Signals,
     service: Service,
@@ -296,6 +319,12 @@ impl LiveObserver for Watcher<'_> {
         complain(&format!("notice: {notice}"));
     }
 
+    fn taken(&mut self, mark: Mark) {
+        if let Some(followed) = &self.followed {
+            followed.taken(mark);
+        }
+    }
+
     fn lost_events(&self) -> u64 {
         self.output.lost_events()
     }
@@ -306,6 +335,9 @@ impl LiveObserver for Watcher<'_> {
             metrics.turn(now, health);
         }
         self.output.tend(health.elapsed);
+        if let Some(followed) = &mut self.followed {
+            followed.tend(health.elapsed, &mut self.output);
+        }
         if let Some(learner) = &mut self.learner {
             learner.tend(now, health.elapsed);
         }

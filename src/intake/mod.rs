@@ -5,6 +5,7 @@
 //! [`Tap`](crate::mcp::Tap) of its own, and hands [`Parcel`]s of observations to the run through an
 //! [`Outlet`].
 
+pub mod checkpoint;
 mod clock;
 pub mod icap;
 mod lines;
@@ -12,6 +13,7 @@ mod listen;
 pub mod push;
 mod stream;
 pub mod syslog;
+pub mod tail;
 #[cfg(test)]
 mod testing;
 pub mod tls;

@@ -9,6 +9,8 @@ use super::event::Event;
 
 /// Files rotate at this size unless told otherwise.
 pub const DEFAULT_MAX_BYTES: u64 = 64 << 20;
+/// Ending of the names of files that are not finished.
+pub const PARTIAL: &str = ".partial";
 /// So many numbers are tried for a free file name.
 const MAX_FILES: u32 = 1_000_000;
 
@@ -68,6 +70,8 @@ pub struct RotatingFile {
     /// Bytes of all files together, where there is a bound.
     keep_bytes: Option<u64>,
     existing: Existing,
+    /// A full file is finished by whoever writes, and not between two lines of its own accord.
+    is_by_hand: bool,
     number: u32,
     current: Option<Current>,
     /// Files that got their names; not kept when continuing, which has no end.
@@ -113,6 +117,7 @@ impl RotatingFile {
             max_bytes: max_bytes.max(1),
             keep_bytes: None,
             existing,
+            is_by_hand: false,
             number: 0,
             current: None,
             finished: Vec::new(),
@@ -134,12 +139,43 @@ impl RotatingFile {
         self
     }
 
+    /// A full file is finished when [`rotate`](Self::rotate) is called, and not before.
+    #[must_use]
+    pub const fn by_hand(mut self) -> Self {
+        self.is_by_hand = true;
+        self
+    }
+
+    /// Whether the file has the size at which it should be finished.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.bytes >= self.max_bytes)
+    }
+
+    /// The file being written, the name that it will get, and its length once it is flushed.
+    #[must_use]
+    pub fn current(&self) -> Option<(&File, &Path, u64)> {
+        let current = self.current.as_ref()?;
+        Some((current.file.get_ref(), &current.done, current.bytes))
+    }
+
+    /// Begins a file, if none is being written.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn begin(&mut self) -> Result<(), FileError> {
+        if self.current.is_none() {
+            self.current = Some(self.open()?);
+        }
+        Ok(())
+    }
+
     /// All files of this stem, finished or not.
     fn present(&self) -> Vec<Present> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let present = entries.filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let name = name.strip_suffix(".partial").unwrap_or(&name);
+            let name = name.strip_suffix(PARTIAL).unwrap_or(&name);
             let number = name.strip_prefix(&self.stem)?.strip_suffix(".ndjson")?;
             let number = match number {
                 "" => 0,
@@ -257,7 +293,7 @@ impl RotatingFile {
         &mut self,
         write: impl FnOnce(&mut Counted<'_, BufWriter<File>>) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        if self.current.as_ref().is_none_or(|current| current.bytes >= self.max_bytes) {
+        if self.current.is_none() || (!self.is_by_hand && self.is_full()) {
             self.finish_current()?;
             self.current = Some(self.open()?);
         }
@@ -316,7 +352,7 @@ impl RotatingFile {
 
 fn partial_of(done: &Path) -> PathBuf {
     let mut name = done.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(PARTIAL);
     PathBuf::from(name)
 }
 

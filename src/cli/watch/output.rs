@@ -1,6 +1,7 @@
 //! Where the events of a live run go. What cannot be written is counted, tried again, and never
 //! stops the sensor.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::cli::outputs::{Outputs, Run, SHORT};
 use crate::cli::{Failure, args, complain};
 use crate::finding::Finding;
+use crate::intake::checkpoint::Events;
 use crate::sinks::event::Event;
 use crate::sinks::outbox::Stats;
 use crate::sinks::{Existing, RotatingFile, printable, write_event};
@@ -23,11 +25,16 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// After a failure (a full disk, say) files are tried again so often.
 const RETRY_EVERY: Duration = Duration::from_secs(10);
 
+/// Spools are looked at so often, every 10 ms.
+const SPOOL_TRIES: usize = 200;
+
 /// Files, standard output, or both.
 #[derive(Debug)]
 pub(super) struct Output {
     directory: Option<PathBuf>,
     keep_bytes: u64,
+    /// Files are finished when it is said, and not by themselves.
+    is_by_hand: bool,
     file: Option<RotatingFile>,
     stdout: Option<BufWriter<io::Stdout>>,
     /// Lines for people, on standard output.
@@ -37,6 +44,8 @@ pub(super) struct Output {
     rotated_at: Duration,
     retry_at: Duration,
     lost: u64,
+    /// Events so far.
+    written_events: u64,
     /// Outputs over a network.
     outputs: Outputs,
     /// The line being written, with its newline; its room is kept.
@@ -52,6 +61,7 @@ impl Output {
         let mut output = Self {
             directory: (!args.no_files).then(|| args.out.clone()),
             keep_bytes: args.keep_output,
+            is_by_hand: !args.followed.logs.is_empty(),
             file: None,
             stdout: args.json.then(|| BufWriter::with_capacity(1 << 16, io::stdout())),
             lines: !args.json,
@@ -60,6 +70,7 @@ impl Output {
             rotated_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             lost: 0,
+            written_events: 0,
             outputs: Outputs::open(&args.outputs, Run::Watch)?,
             written: Vec::new(),
         };
@@ -71,7 +82,8 @@ impl Output {
         let Some(directory) = &self.directory else { return Ok(()) };
         let max_bytes = MAX_FILE_BYTES.min(self.keep_bytes / 4);
         let file = RotatingFile::create(directory, STEM, max_bytes, Existing::Continue)?;
-        self.file = Some(file.keeping(self.keep_bytes));
+        let file = file.keeping(self.keep_bytes);
+        self.file = Some(if self.is_by_hand { file.by_hand() } else { file });
         Ok(())
     }
 
@@ -104,6 +116,7 @@ impl Output {
             return;
         }
         self.outputs.line(&self.written);
+        self.written_events += 1;
         if let Some(file) = &mut self.file {
             if let Err(error) = file.write_line(&self.written) {
                 self.lost += 1;
@@ -148,7 +161,7 @@ impl Output {
         if let Some(Err(error)) = self.stdout.as_mut().map(Write::flush) {
             self.lose_stdout(&error);
         }
-        let rotate = now.saturating_sub(self.rotated_at) >= MAX_FILE_AGE;
+        let rotate = !self.is_by_hand && now.saturating_sub(self.rotated_at) >= MAX_FILE_AGE;
         match &mut self.file {
             Some(file) => {
                 let mut tended = file.flush();
@@ -167,6 +180,55 @@ impl Output {
                 }
             }
             None => {}
+        }
+    }
+
+    /// The file is full or old.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        let is_old = now.saturating_sub(self.rotated_at) >= MAX_FILE_AGE;
+        self.file.as_ref().is_some_and(|file| is_old || file.is_full())
+    }
+
+    /// Finishes the file and begins the next.
+    pub(super) fn rotate(&mut self, now: Duration) {
+        self.rotated_at = now;
+        let rotated = self.file.as_mut().map(|file| file.rotate().and_then(|()| file.begin()));
+        if let Some(Err(error)) = rotated {
+            self.give_up_file(&error);
+        }
+    }
+
+    /// Hands the lines so far to the system.
+    pub(super) fn flush_file(&mut self) {
+        if let Some(Err(error)) = self.file.as_mut().map(RotatingFile::flush) {
+            self.give_up_file(&error);
+        }
+    }
+
+    /// The file and how long it is, all of it flushed.
+    pub(super) fn place(&self) -> Option<(Events, File)> {
+        let (file, path, bytes) = self.file.as_ref()?.current()?;
+        Some((Events::of(file, path, bytes).ok()?, file.try_clone().ok()?))
+    }
+
+    /// Events so far.
+    pub(super) const fn written(&self) -> u64 {
+        self.written_events
+    }
+
+    /// The most events that wait for a spool; they are the latest ones.
+    pub(super) fn unspooled(&self) -> u64 {
+        self.outputs.stats().iter().map(|stats| stats.queued_lines).max().unwrap_or(0)
+    }
+
+    /// Waits until all events are in the spools, which takes a tenth of a second; not for a disk
+    /// that does not answer.
+    pub(super) fn wait_for_spools(&self) {
+        for _ in 0..SPOOL_TRIES {
+            if self.unspooled() == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
