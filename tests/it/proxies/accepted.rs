@@ -57,6 +57,8 @@ fn no_configuration_logs_credentials() {
     assert!(all.len() > 20);
     for path in all {
         let text = fs::read_to_string(&path).unwrap().to_ascii_lowercase();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let text = lines.collect::<Vec<_>>().join("\n");
         for word in ["authorization", "cookie"] {
             for (at, _) in text.match_indices(word) {
                 // In prose it is a word. Where a field is named, a quote, a bracket or the like is
