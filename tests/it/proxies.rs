@@ -13,3 +13,4 @@ mod forward;
 mod programs;
 mod reverse;
 mod scene;
+mod templates;
