@@ -140,8 +140,8 @@ pub fn compare(packets: &[Value], log: &[Value], known: Known, era: Era, key: &s
         assert_eq!(beside["server"]["software"], told["server"]["software"]);
         assert_eq!(tools(beside), tools(told));
     }
-    let rule = |finding: &&Value| finding["rule"]["id"].as_str().unwrap();
-    let wanted = findings(packets).filter(|finding| known.finds(era, rule(finding)));
+    let wanted = findings(packets)
+        .filter(|finding| known.finds(era, finding["rule"]["id"].as_str().unwrap()));
     let wanted: BTreeSet<_> = wanted.map(|finding| short(finding, known, era)).collect();
     assert!(!wanted.is_empty());
     // Nothing is left out of these: a log that claims more than it shows is to fail.

@@ -114,6 +114,8 @@ fn blue_coat_s_format_is_read() {
 fn netskope_s_fields_are_read() {
     let values = Values::from([
         ("x-cs-timestamp", "1795334400"),
+        ("date", "2026-11-22"),
+        ("time", "08:00:00"),
         ("c-ip", "192.0.2.7"),
         ("cs-username", "ana"),
         ("cs-method", "POST"),
