@@ -19,6 +19,7 @@ demo: build
 test:
 	@deploy/install-build-deps.sh test
 	@deploy/engine/install.sh
+	@deploy/proxies/test-programs.sh
 	$(CARGO) test --locked
 	$(CARGO) run --locked --quiet -- rules check
 

@@ -25,6 +25,7 @@ mod live;
 mod logs;
 mod packets;
 mod probes;
+mod proxies;
 mod run;
 mod store;
 mod tail;

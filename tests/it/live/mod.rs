@@ -3,7 +3,7 @@
 
 mod errors;
 mod frames;
-mod lab;
+pub mod lab;
 mod load;
 mod privileges;
 mod reload;
