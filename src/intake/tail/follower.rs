@@ -270,7 +270,7 @@ impl Follower {
         now: Duration,
         desk: &mut Desk,
     ) -> io::Result<()> {
-        let newest = self.files.iter().map(|tracked| tracked.position().modified).max();
+        let since = self.unread_since();
         let mut found = self.rotated(current.as_ref());
         found.extend(current.map(|current| (current, true)));
         let mut owners: BTreeMap<usize, Vec<(Candidate, bool)>> = BTreeMap::new();
@@ -293,8 +293,8 @@ impl Follower {
         for (candidate, is_current) in unknown {
             if is_current {
                 self.begin(candidate, now, desk)?;
-            } else if newest.is_some_and(|newest| candidate.modified() >= newest) {
-                // It came and went between two looks.
+            } else if since.is_some_and(|since| candidate.modified() >= since) {
+                // It came and went between two looks, or nothing of it was taken before a kill.
                 self.track(candidate, &self.beginning(), now, desk)?;
             }
         }
@@ -303,6 +303,16 @@ impl Follower {
             self.files.push(tracked);
         }
         Ok(())
+    }
+
+    /// Files that were written to before this were read, or were there before the first look.
+    /// Later files may be known by their names only: of the one before them all that is known
+    /// may be that there was one.
+    fn unread_since(&self) -> Option<i64> {
+        let is_done = |tracked: &Tracked| matches!(tracked.stage, Stage::Done);
+        let open = self.files.iter().filter(|tracked| !is_done(tracked));
+        let first = open.map(|tracked| tracked.position().modified).min();
+        first.or_else(|| self.files.iter().map(|tracked| tracked.position().modified).max())
     }
 
     /// Rotated files of the path, of what it links to, and of where known files were.

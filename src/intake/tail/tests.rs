@@ -180,6 +180,36 @@ fn a_restart_goes_on_where_it_was_whatever_was_done_to_the_files() {
 }
 
 #[test]
+fn what_was_given_and_not_taken_before_a_kill_is_read_again() {
+    for rotation in ["compress", "copy"] {
+        let mut stage = Stage::new();
+        stage.append("a.log", "1\n");
+        let mut run = stage.run(StartAt::Beginning);
+        run.poll();
+        stage.rename("a.log", "a.log.2");
+        stage.append("a.log", "");
+        run.look();
+        // Of this file nothing is known but that it was there.
+        stage.append("a.log", "2\n");
+        run.look();
+        if rotation == "copy" {
+            stage.copy("a.log", "a.log.1");
+            stage.empty("a.log");
+        } else {
+            stage.rename("a.log", "a.log.1");
+            compress(&stage.path("a.log.1"));
+        }
+        stage.append("a.log", "3\n");
+        run.look();
+        let checkpoint = run.checkpoint();
+        drop(run);
+        let mut run = stage.restart(StartAt::End, &checkpoint);
+        run.poll();
+        assert_eq!(run.taken(), [2, 3], "{rotation}: {checkpoint:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_after_a_restart_is_told() {
     let mut stage = Stage::new();
     stage.append("a.log", "1\n");
