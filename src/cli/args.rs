@@ -66,7 +66,7 @@ pub enum Command {
     Logs(Logs),
     /// Watch interfaces and tell of MCP servers as they are used, until stopped.
     #[command(after_help = WATCH_HELP)]
-    Watch(Watch),
+    Watch(Box<Watch>),
     /// Listen for proxies that speak ICAP: `watch --icap`, at 127.0.0.1:1344 unless told otherwise.
     #[command(after_help = WATCH_HELP)]
     Icap(Box<Watch>),

@@ -129,7 +129,7 @@ impl Request {
         } else if is("x-client-ip") {
             self.client = value.parse().ok();
         } else if is("x-authenticated-user") {
-            self.user = name_of(value).or(self.user.take());
+            self.user = name_of(value).or_else(|| self.user.take());
         } else if is("x-client-username") {
             self.user = self.user.take().or_else(|| name_of(value));
         } else if is("x-authenticated-groups") {

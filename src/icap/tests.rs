@@ -71,6 +71,7 @@ fn read_whole(text: &str, goes_on: bool) -> Vec<String> {
 }
 
 /// Names, what is sent, whether previews are continued, and what is read.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<(&'static str, String, bool, Vec<&'static str>)> {
     let options = "OPTIONS icap://h/reqmod ICAP/1.0\r\nHost: h\r\n\r\n";
     let head = "Reqmod reqmod None";
@@ -80,7 +81,7 @@ fn table() -> Vec<(&'static str, String, bool, Vec<&'static str>)> {
             "options, twice",
             options.repeat(2),
             true,
-            vec!["Options reqmod None", "http None None", "end"].repeat(2),
+            ["Options reqmod None", "http None None", "end"].repeat(2),
         ),
         ("no body", reqmod("", ""), true, vec![head, http, "end"]),
         (

@@ -38,6 +38,7 @@ impl Run {
     }
 
     /// All observations so far, once there are as many that `is_it`, or after a while.
+    #[expect(clippy::disallowed_methods, reason = "a test waits for a server")]
     pub(super) fn wait(&self, count: usize, is_it: impl Fn(&Observation) -> bool) -> Vec<String> {
         let begun = Instant::now();
         loop {

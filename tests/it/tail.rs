@@ -16,6 +16,11 @@ use serde_json::Value;
 /// Nothing takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+#[expect(clippy::disallowed_methods, reason = "tests wait by the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn line(number: u64) -> String {
     let body = format!(
         r#"{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"tools/call\",\"params\":{{\"name\":\"t-{number}\",\"arguments\":{{}}}}}}"#
@@ -151,7 +156,7 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
     stop.store(true, Relaxed);
     writing.join().unwrap();
     let last = written.load(Relaxed);
-    let begun = Instant::now();
+    let begun = now();
     while !told(folder.path()).0.contains_key(&last) {
         assert!(begun.elapsed() < PATIENCE, "line {last}: {}", stderr(folder.path()));
         thread::sleep(Duration::from_millis(500));

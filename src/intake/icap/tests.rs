@@ -78,8 +78,10 @@ impl Proxy {
 }
 
 fn post(body_len: Option<usize>) -> String {
-    let length = body_len
-        .map_or("Transfer-Encoding: chunked".into(), |len| format!("Content-Length: {len}"));
+    let length = body_len.map_or_else(
+        || "Transfer-Encoding: chunked".into(),
+        |len| format!("Content-Length: {len}"),
+    );
     format!(
         "POST https://mcp.example/mcp HTTP/1.1\r\nHost: mcp.example\r\n\
          Content-Type: application/json\r\n{length}\r\n\r\n"
@@ -171,7 +173,7 @@ fn bodies_beyond_the_preview_are_cut_and_nothing_waits() {
     // Wanted, of known length: at the end of the preview.
     let head = post(Some(100_000));
     proxy.send(&reqmod("Preview: 4\r\n", &head, true));
-    proxy.send(&format!("{}0\r\n\r\n", chunk(&CALL[..4])));
+    proxy.send(&format!("{}0\r\n\r\n", chunk(CALL.get(..4).unwrap())));
     assert!(proxy.answer().starts_with("ICAP/1.0 204 "));
     // Of unknown length: at once.
     proxy.send(&reqmod("Preview: 65535\r\n", &post(None), true));
@@ -308,9 +310,9 @@ fn long_bodies_are_decided_on_as_far_as_they_are_held() {
         }
         let head = post(Some(long.len() + 100));
         proxy.send(&reqmod("Preview: 10\r\n", &head, true));
-        proxy.send(&format!("{}0\r\n\r\n", chunk(&long[..10])));
+        proxy.send(&format!("{}0\r\n\r\n", chunk(long.get(..10).unwrap())));
         assert_eq!(proxy.answer(), "ICAP/1.0 100 Continue\r\n\r\n");
-        proxy.send(&chunk(&format!("{}{CALL}", &long[10..9_000])));
+        proxy.send(&chunk(&format!("{}{CALL}", long.get(10..9_000).unwrap())));
         assert!(proxy.answer().starts_with("ICAP/1.0 200 OK\r\n"));
         let got = proxy.answer();
         assert!(got.starts_with(expected), "{got} instead of {expected}");

@@ -88,7 +88,7 @@ impl Sources {
     /// What is wrong, and what to do.
     pub fn read(path: &Path, first: u16) -> Result<Self, String> {
         let text = read(path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&text, folder, first).map_err(|why| format!("{}: {why}", path.display()))
     }
 

@@ -119,7 +119,8 @@ mod tests {
         let (mut framer, mut found, mut is_readable) = (Framer::default(), Vec::new(), true);
         let mut each = |message: Option<&[u8]>| {
             found.push(
-                message.map_or("too long".into(), |m| String::from_utf8_lossy(m).into_owned()),
+                message
+                    .map_or_else(|| "too long".into(), |m| String::from_utf8_lossy(m).into_owned()),
             );
         };
         for piece in pieces {

@@ -228,7 +228,7 @@ impl Reading {
 
     /// As it was named, as it was before, as the file before it was, or as it looks.
     fn dialect(
-        &mut self,
+        &self,
         usual: &Usual,
         now: Duration,
         desk: &mut Desk,

@@ -62,7 +62,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut stage = Stage::new();
+        let stage = Stage::new();
         let run = stage.run(StartAt::Beginning);
         let (output, checkpoint) = (Vec::new(), None);
         Self { stage, run, written: 0, half: false, output, saved: 0, checkpoint }
