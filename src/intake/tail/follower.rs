@@ -151,7 +151,8 @@ impl Follower {
     ) -> Result<(), Halt> {
         let mut result = self.look(now, budget, desk);
         if !matches!(result, Err(Halt::Stopped)) {
-            result = result.and(self.advance(now, budget, desk));
+            let advanced = self.advance(now, budget, desk);
+            result = result.and(advanced);
         }
         // Behind a file that is not read to its end nothing else happens.
         if *budget > 0 && !matches!(result, Err(Halt::Stopped)) {
