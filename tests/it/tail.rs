@@ -48,7 +48,7 @@ impl Writer {
     }
 
     fn make_room(&self) {
-        for number in (1..12).rev() {
+        for number in (1..80).rev() {
             for ending in ["", ".gz"] {
                 let from = self.path(&format!("proxy.log.{number}{ending}"));
                 let to = self.path(&format!("proxy.log.{}{ending}", number + 1));
@@ -78,7 +78,7 @@ impl Writer {
         while !stop.load(Relaxed) {
             let mut file =
                 OpenOptions::new().append(true).create(true).open(self.path("proxy.log")).unwrap();
-            // A rotation every two seconds or so: ten old ones are kept.
+            // A rotation every two seconds or so; eighty old ones are kept, for nobody may look for long.
             for _ in 0..400 {
                 number += 1;
                 let line = line(number);
@@ -146,7 +146,7 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
         // Often before the first checkpoint, often behind it.
         // What was rotated before the first look of all is not read.
         let least = if kill == 0 { 2_000 } else { 50 };
-        thread::sleep(Duration::from_millis(least + (seed >> 33) % 3_500));
+        thread::sleep(Duration::from_millis(least + (seed >> 33) % 5_000));
         assert!(child.try_wait().unwrap().is_none(), "{}", stderr(folder.path()));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -102,6 +102,7 @@ impl Reading {
         (position.device, position.inode) = found.inode();
         position.modified = found.modified();
         position.is_done = false;
+        let seen = (found.metadata.size(), found.modified());
         let content = if found.is_packed {
             let mut unpacked = found.unpacked()?;
             skip(&mut unpacked, position.offset)?;
@@ -117,7 +118,7 @@ impl Reading {
             time: Timestamp::EPOCH,
             head,
             last,
-            seen: (0, 0),
+            seen,
             grew_at: now,
             told: 0,
             is_over: false,
@@ -140,8 +141,7 @@ impl Reading {
         if metadata.size() < self.read || !has_prints(file, &self.position)? {
             return Ok(State::Cut);
         }
-        let is_told = self.read > 0 || before == (0, 0);
-        Ok(if is_told { State::Intact } else { State::Unknown })
+        Ok(if self.read > 0 { State::Intact } else { State::Unknown })
     }
 
     /// All that was read of it, a line without an end included.
