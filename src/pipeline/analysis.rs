@@ -186,6 +186,8 @@ impl<'p> Analysis<'p> {
             // What is asked about is judged, whoever told of it before.
             self.joins.own(&observation);
         } else if let Joined::With { flow, provenance, at } = self.joins.admit(&observation) {
+            // The name that the line gave of it is no hint either.
+            self.hints.is_read(observation.flow);
             self.findings.corroborate(flow, at, &provenance);
             return;
         }

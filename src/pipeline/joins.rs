@@ -206,7 +206,8 @@ impl<'a> About<'a> {
                 let mut what = Fnv::default();
                 ("tls", host).hash(&mut what);
                 Some(Self {
-                    id: ExchangeId { flow: seen.flow, number: 0 },
+                    // Not the exchange that a log may tell of beside the name.
+                    id: ExchangeId { flow: seen.flow, number: u32::MAX },
                     source: source(seen.at),
                     provenance: provenance.as_ref(),
                     flow: FlowTuple { client: *client, server: *server, protocol },
