@@ -185,7 +185,7 @@ impl Scene {
         certificates.arg(root().join("tests/proxies/certificates.py")).arg(path);
         assert!(certificates.status().unwrap().success());
         let mut certgen = program(CERTGEN);
-        certgen.args(["-c", "-M", "4MB", "-s"]).arg(path.join("certificates"));
+        certgen.args(["-c", "-s"]).arg(path.join("certificates")).args(["-M", "16MB"]);
         assert!(certgen.output().unwrap().status.success());
         let own =
             Command::new("chown").args(["-R", "proxy"]).arg(path.join("certificates")).output();

@@ -45,7 +45,7 @@ fn wrong_options_are_usage_errors_that_name_what_would_do() {
         (&["--report", "pdf=x"], "sarif=FILE or junit=FILE"),
         (&["--report", "sarif="], "sarif=FILE or junit=FILE"),
         (&["--report", "sarif=x", "--report", "junit=x"], "named twice"),
-        (&["--report", "sarif=neg-a2a.pcap"], "this is a capture to be read"),
+        (&["--report", "sarif=neg-a2a.pcap"], "this is a file to be read"),
         (&["--report", "sarif=nope/x"], "name a file in a folder that exists"),
         (&["--threads", "0"], "1..=64"),
         (&["--threads", "65"], "1..=64"),
