@@ -11,7 +11,7 @@ use super::StartAt;
 
 #[test]
 fn a_file_is_followed_from_before_it_exists() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     let mut run = stage.run(StartAt::End);
     run.poll();
     stage.append("a.log", "1\n2\n3");
@@ -25,7 +25,7 @@ fn a_file_is_followed_from_before_it_exists() {
 
 #[test]
 fn lines_behind_the_end_of_a_file_are_numbered_as_in_it() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "#Fields: n\n1\n2\nhalf");
     let mut run = stage.run(StartAt::End);
     run.poll();
@@ -38,7 +38,7 @@ fn lines_behind_the_end_of_a_file_are_numbered_as_in_it() {
 
 #[test]
 fn a_renamed_file_is_read_to_its_end_before_the_next() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n2\n");
     let mut run = stage.run(StartAt::Beginning);
     run.poll();
@@ -63,7 +63,7 @@ fn a_renamed_file_is_read_to_its_end_before_the_next() {
 
 #[test]
 fn files_that_came_and_went_between_two_looks_are_read_in_order() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log.1", "100\n");
     stage.append("a.log", "1\n");
     let mut run = stage.run(StartAt::Beginning);
@@ -83,7 +83,7 @@ fn files_that_came_and_went_between_two_looks_are_read_in_order() {
 
 #[test]
 fn a_file_that_was_copied_and_emptied_has_its_rest_in_the_copy() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n2\n");
     let mut run = stage.run(StartAt::Beginning);
     run.poll();
@@ -104,7 +104,7 @@ fn a_file_that_was_copied_and_emptied_has_its_rest_in_the_copy() {
 
 #[test]
 fn an_emptied_file_is_read_from_its_start() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n2\n");
     let mut run = stage.run(StartAt::Beginning);
     run.poll();
@@ -120,7 +120,7 @@ fn an_emptied_file_is_read_from_its_start() {
 
 #[test]
 fn a_rotated_file_that_was_compressed_is_known_and_not_read_again() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n2\n");
     let mut run = stage.run(StartAt::Beginning);
     run.poll();
@@ -138,7 +138,7 @@ fn a_rotated_file_that_was_compressed_is_known_and_not_read_again() {
 #[test]
 fn a_restart_goes_on_where_it_was_whatever_was_done_to_the_files() {
     for rotation in ["none", "rename", "copy", "compress", "twice", "date"] {
-        let mut stage = Stage::new();
+        let stage = Stage::new();
         stage.append("a.log", "#Fields: n\n1\n2\n");
         let mut run = stage.run(StartAt::Beginning);
         run.poll();
@@ -182,7 +182,7 @@ fn a_restart_goes_on_where_it_was_whatever_was_done_to_the_files() {
 #[test]
 fn what_was_given_and_not_taken_before_a_kill_is_read_again() {
     for rotation in ["compress", "copy"] {
-        let mut stage = Stage::new();
+        let stage = Stage::new();
         stage.append("a.log", "1\n");
         let mut run = stage.run(StartAt::Beginning);
         run.poll();
@@ -211,7 +211,7 @@ fn what_was_given_and_not_taken_before_a_kill_is_read_again() {
 
 #[test]
 fn a_file_that_is_gone_after_a_restart_is_told() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n");
     let mut run = stage.run(StartAt::Beginning);
     run.poll();
@@ -227,7 +227,7 @@ fn a_file_that_is_gone_after_a_restart_is_told() {
 
 #[test]
 fn a_link_that_moves_leaves_its_old_file_when_that_is_read() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     fs::create_dir(stage.path("pods")).unwrap();
     stage.append("pods/0.log", "1\n");
     let link = |to: &str| {
@@ -318,7 +318,7 @@ fn what_looks_like_no_format_is_told_once_and_waits() {
 
 #[test]
 fn lines_of_another_format_are_counted_and_the_first_are_told() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     let text: String = (0..100).map(|number| format!("x{number}\n")).collect();
     stage.append("a.log", &text);
     let mut run = stage.run(StartAt::Beginning);
@@ -332,7 +332,7 @@ fn lines_of_another_format_are_counted_and_the_first_are_told() {
 
 #[test]
 fn a_run_that_is_over_ends_the_tail() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     stage.append("a.log", "1\n");
     let mut run = stage.run(StartAt::Beginning);
     run.close();

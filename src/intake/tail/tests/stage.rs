@@ -138,11 +138,11 @@ impl Stage {
         File::options().write(true).open(self.path(name)).unwrap().set_len(0).unwrap();
     }
 
-    pub(super) fn run(&mut self, start_at: StartAt) -> Run {
+    pub(super) fn run(&self, start_at: StartAt) -> Run {
         self.start(start_at, None)
     }
 
-    pub(super) fn restart(&mut self, start_at: StartAt, checkpoint: &Checkpoint) -> Run {
+    pub(super) fn restart(&self, start_at: StartAt, checkpoint: &Checkpoint) -> Run {
         self.start(start_at, Some(checkpoint))
     }
 
