@@ -51,8 +51,19 @@ impl Tracked {
         }
     }
 
-    /// Whether a file is the one, or has all that was read of it.
-    fn matches(&self, found: &Candidate) -> bool {
+    /// Whether a file is the one, surely: while it is open nobody else has its inode.
+    fn is(&self, found: &Candidate) -> bool {
+        let is_held = matches!(self.stage, Stage::Open(_));
+        (is_held || self.position.offset > 0) && found.is(self.position())
+    }
+
+    /// Whether it may be the one: nothing was taken of it, and another file may have its inode.
+    fn may_be(&self, found: &Candidate) -> bool {
+        matches!(self.stage, Stage::Lost) && found.is(&self.position)
+    }
+
+    /// Whether a file is a copy of it: it has all that was read of it.
+    fn is_in(&self, found: &Candidate) -> bool {
         match &self.stage {
             // What is copied or compressed now may have a line without an end.
             Stage::Open(reading) => found.is_copy_of(&reading.whole()),
@@ -278,9 +289,11 @@ impl Follower {
         let mut unknown = Vec::new();
         for (candidate, is_current) in found {
             // The same file first, then one with the same bytes.
-            let same = self.files.iter().rposition(|tracked| candidate.is(tracked.position()));
-            let owner =
-                same.or_else(|| self.files.iter().rposition(|tracked| tracked.matches(&candidate)));
+            let find = |is: fn(&Tracked, &Candidate) -> bool| {
+                self.files.iter().rposition(|tracked| is(tracked, &candidate))
+            };
+            let owner = find(Tracked::is).or_else(|| find(Tracked::is_in));
+            let owner = owner.or_else(|| find(Tracked::may_be));
             match owner {
                 Some(owner) => owners.entry(owner).or_default().push((candidate, is_current)),
                 None => unknown.push((candidate, is_current)),

@@ -138,7 +138,7 @@ impl Reading {
         if now == before {
             return Ok(State::Intact);
         }
-        if metadata.size() < self.read || !has_prints(file, &self.position)? {
+        if metadata.size() < self.read || !has_prints(file, &self.whole())? {
             return Ok(State::Cut);
         }
         Ok(if self.read > 0 { State::Intact } else { State::Unknown })

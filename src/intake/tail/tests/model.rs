@@ -135,7 +135,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
     fn every_line_is_taken_exactly_once(steps in proptest::collection::vec(step(), 1..60)) {
         let mut world = World::new();
