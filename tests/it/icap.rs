@@ -238,11 +238,11 @@ fn config(folder: &Path, front: u16, icap: Option<u16>) -> String {
         "http_port 127.0.0.1:{front} ssl-bump tls-cert={folder}/both.pem \
          generate-host-certificates=on\n\
          sslcrtd_program /usr/bin/env LD_LIBRARY_PATH={libraries} {certgen} \
-         -s {folder}/certificates -M 4MB\nsslcrtd_children 1\n\
+         -s {folder}/certificates -M 16MB\nsslcrtd_children 1\n\
          ssl_bump bump all\ntls_outgoing_options cafile={folder}/authority.pem\n\
          http_access allow all\ncache deny all\npinger_enable off\nshutdown_lifetime 0 seconds\n\
-         mime_table {root}/etc/squid/mime.conf\nicon_directory {root}/usr/share/squid/icons\n\
-         error_directory {root}/usr/share/squid/errors/templates\n\
+         mime_table {root}/usr/share/squid/mime.conf\nicon_directory {root}/usr/share/squid/icons\n\
+         error_directory {root}/usr/share/squid-langpack/templates\nunlinkd_program {root}/usr/lib/squid/unlinkd\n\
          pid_filename {folder}/squid.pid\naccess_log none\ncache_log {folder}/cache.log\n\
          coredump_dir {folder}\nvisible_hostname test\n{icap}"
     )
