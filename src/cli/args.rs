@@ -136,6 +136,10 @@ pub struct Replay {
     /// input.
     #[arg(required = true, value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
+    /// Log of a proxy or sensor beside the captures (or a folder, or a quoted pattern): what both
+    /// show of an exchange is one finding; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub logs: Vec<PathBuf>,
     /// What any run that ends is told.
     #[command(flatten)]
     pub run: RunOptions,

@@ -99,15 +99,34 @@ fn expand(arguments: &[PathBuf]) -> Result<Vec<Option<PathBuf>>, Failure> {
 }
 
 fn open_all(args: &args::Logs) -> Result<Inputs, Failure> {
-    let choice = Choice::of(args)?;
-    let mut inputs = Inputs { log_bytes: Some(0), ..Inputs::default() };
-    for path in expand(&args.files)? {
+    let mut inputs = Inputs::default();
+    add(&args.files, &Choice::of(args)?, args.run.quiet, &mut inputs)?;
+    Ok(inputs)
+}
+
+/// Opens logs that stand beside captures.
+pub(super) fn beside(
+    files: &[PathBuf],
+    is_quiet: bool,
+    inputs: &mut Inputs,
+) -> Result<(), Failure> {
+    add(files, &Choice::Detected, is_quiet, inputs)
+}
+
+fn add(
+    files: &[PathBuf],
+    choice: &Choice,
+    is_quiet: bool,
+    inputs: &mut Inputs,
+) -> Result<(), Failure> {
+    inputs.log_bytes = Some(0);
+    for path in expand(files)? {
         let bytes = path.as_ref().and_then(|path| path.metadata().ok()).map(|file| file.len());
         inputs.log_bytes = inputs.log_bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
-        open(path.as_deref(), &choice, args.run.quiet, &mut inputs)?;
+        open(path.as_deref(), choice, is_quiet, inputs)?;
         inputs.paths.extend(path);
     }
-    Ok(inputs)
+    Ok(())
 }
 
 /// Opens one log and finds out how to read it.

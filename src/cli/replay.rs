@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::args::{self, FailOn};
 use super::keylog;
 use super::load::{self, Sources};
+use super::logs;
 use super::outputs::{Outputs, PATIENT, Run};
 use super::progress::Bar;
 use super::state::State;
@@ -29,8 +30,10 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".pcap", ".pcapng", ".cap", ".dmp"];
 
 pub(super) fn run(args: &args::Replay) -> Result<Exit, Failure> {
-    let inputs = load::inputs(&args.captures)?;
-    run_over(Inputs { captures: inputs, ..Inputs::default() }, &args.run, &args.packets)
+    let captures = load::inputs(&args.captures)?;
+    let mut inputs = Inputs { captures, ..Inputs::default() };
+    logs::beside(&args.logs, args.run.quiet, &mut inputs)?;
+    run_over(inputs, &args.run, &args.packets)
 }
 
 /// What a run reads.
