@@ -145,11 +145,15 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Often before the first checkpoint, often behind it.
         // What was rotated before the first look of all is not read.
-        let least = if kill == 0 { 2_000 } else { 50 };
-        thread::sleep(Duration::from_millis(least + (seed >> 33) % 5_000));
+        while kill == 0 && !has_found_a_file(folder.path()) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(Duration::from_millis(50 + (seed >> 33) % 5_000));
         assert!(child.try_wait().unwrap().is_none(), "{}", stderr(folder.path()));
         child.kill().unwrap();
         child.wait().unwrap();
+        drop(fs::copy(folder.path().join("state/logs.json"), format!("/tmp/d-ck/{kill}.json")));
+        fs::write(format!("/tmp/d-ck/{kill}.n"), format!("{}", written.load(Relaxed))).unwrap();
     }
     let mut child = start(folder.path());
     thread::sleep(Duration::from_secs(3));
@@ -167,7 +171,8 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
     let (told, files) = told(folder.path());
     let missing: Vec<u64> = (1..=last).filter(|number| !told.contains_key(number)).collect();
     let twice: Vec<_> = told.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(missing.is_empty() && twice.is_empty(), "{missing:?} {twice:?}");
+    let said = stderr(folder.path());
+    assert!(missing.is_empty() && twice.is_empty(), "missing {missing:?}, twice {twice:?}\n{said}");
     println!("{last} lines, {kills} kills, {files} files of events");
     // Nothing was left unfinished, apart from runs that were killed before they wrote anything.
     for entry in fs::read_dir(folder.path().join("findings")).unwrap() {
@@ -175,6 +180,12 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
         let is_partial = path.extension().is_some_and(|ending| ending == "partial");
         assert!(!is_partial || path.metadata().unwrap().len() == 0, "{}", path.display());
     }
+}
+
+/// The checkpoint has a file.
+fn has_found_a_file(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join("state/logs.json")).unwrap_or_default();
+    text.contains("\"followed\"")
 }
 
 fn stderr(folder: &Path) -> String {

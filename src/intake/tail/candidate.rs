@@ -1,9 +1,11 @@
 //! Files that may be what is looked for: their identity, and their names.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirEntryExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::capture::plain;
 use crate::intake::checkpoint::{Position, Print};
@@ -117,27 +119,71 @@ pub(super) fn skip(from: &mut dyn Read, bytes: u64) -> io::Result<()> {
     if passed == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
+/// Whether a file has the beginning of another one: it is being copied, and not all of it is
+/// there yet.
+pub(super) fn is_part_of(part: &Candidate, whole: &Candidate) -> bool {
+    let beginning = |of: &Candidate| {
+        let mut bytes = vec![0; usize::try_from(HEAD_BYTES).unwrap_or(0)];
+        let count = of.file.read_at(&mut bytes, 0).unwrap_or(0);
+        bytes.truncate(count);
+        bytes
+    };
+    let (part, whole) = (beginning(part), beginning(whole));
+    !part.is_empty() && whole.starts_with(&part)
+}
+
+/// Listings of a folder that are compared, until two are the same: while files are renamed one
+/// after the other, each listing may miss one.
+const MAX_LISTINGS: usize = 50;
+/// Between two listings.
+const SETTLE: Duration = Duration::from_millis(2);
+
 /// Files beside `path` whose names say that they were it once: `a.log.1`, `a.log-20261123`,
 /// `a.log.1.gz`, `a-2026-11-23.log`. In the order in which they were written.
 pub(super) fn rotated(path: &Path) -> Vec<Candidate> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let mut before = list(path);
+    let mut found = open_all(&before);
+    for _ in 0..MAX_LISTINGS {
+        let after = list(path);
+        if after == before {
+            break;
+        }
+        std::thread::sleep(SETTLE);
+        before = list(path);
+        found = open_all(&before);
+    }
+    // Of files of the same tick of the clock the one with the higher number is older.
+    found.sort_by_key(|(rank, candidate)| (candidate.modified(), u64::MAX - rank));
+    found.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// Path, inode and rank of each.
+type Listing = BTreeMap<PathBuf, (u64, u64)>;
+
+fn open_all(listing: &Listing) -> Vec<(u64, Candidate)> {
+    let open = |(path, (_, rank)): (&PathBuf, &(u64, u64))| {
+        // What is there plain and compressed is being compressed.
+        let is_begun = is_packed_name(path) && listing.contains_key(&path.with_extension(""));
+        let candidate = if is_begun { None } else { Candidate::open(path).ok().flatten() };
+        candidate.map(|candidate| (*rank, candidate))
+    };
+    listing.iter().filter_map(open).collect()
+}
+
+fn list(path: &Path) -> Listing {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Listing::new();
+    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<(u64, Candidate)> = Vec::new();
-    for entry in entries {
-        let file_name = entry.file_name();
-        let Some(other) = file_name.to_str() else { continue };
-        let Some(rank) = rank(name, other) else { continue };
-        if let Ok(Some(candidate)) = Candidate::open(&entry.path()) {
-            found.push((rank, candidate));
-        }
-    }
-    // Of files of the same tick of the clock the one with the higher number is older.
-    found.sort_by_key(|(rank, candidate)| (candidate.modified(), u64::MAX - rank));
-    found.into_iter().map(|(_, candidate)| candidate).collect()
+    let ranked = entries.filter_map(|entry| {
+        let rank = rank(name, entry.file_name().to_str()?)?;
+        Some((entry.path(), (entry.ino(), rank)))
+    });
+    ranked.collect()
 }
 
 /// The number by which `other` is a rotated `name`, or 0 if it has none or a date; `None` if it is

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StartAt;
-use super::candidate::{Candidate, rotated};
+use super::candidate::{Candidate, is_part_of, rotated};
 use super::desk::{Desk, Halt, Stopped};
 use super::dialect::Dialect;
 use super::ledger::Change;
@@ -299,6 +299,13 @@ impl Follower {
                 None => unknown.push((candidate, is_current)),
             }
         }
+        // One that is being copied is there twice.
+        let current = unknown.iter().chain(owners.values().flatten()).find(|(_, named)| *named);
+        let is_begun = |copy: &Candidate| current.is_some_and(|of| is_part_of(copy, &of.0));
+        let begun: Vec<bool> =
+            unknown.iter().map(|(copy, named)| !named && is_begun(copy)).collect();
+        let mut begun = begun.into_iter();
+        unknown.retain(|_| !begun.next().unwrap_or(false));
         let mut last = None;
         for (owner, candidates) in owners {
             last = self.take_up(owner, candidates, now)?.or(last);
@@ -447,7 +454,8 @@ impl Follower {
         for (index, tracked) in self.files.iter_mut().enumerate() {
             let Stage::Open(reading) = &tracked.stage else { continue };
             let is_quiet = now.saturating_sub(reading.grew_at) >= LINGER;
-            let is_left = is_quiet || reading.is_over() || open > MAX_OPEN;
+            let is_many = open > MAX_OPEN && reading.has_begun();
+            let is_left = is_quiet || reading.is_over() || is_many;
             if Some(index) == current || !is_left {
                 continue;
             }

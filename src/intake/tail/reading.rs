@@ -155,6 +155,11 @@ impl Reading {
         }
     }
 
+    /// It is known how to read it.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.reads.is_some()
+    }
+
     /// Behind the last byte there is, as far as is known; nothing more will come of a compressed
     /// one.
     pub(super) const fn is_over(&self) -> bool {
