@@ -421,3 +421,63 @@ fn a_server_killed_inside_of_a_request_is_not_noticed() {
     let (_, _, answer) = first_event(&scene, server);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
+
+/// What the program answers to a request of a client that wants to call a tool.
+fn asked(port: u16, tool: &str, argument: &str) -> String {
+    let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"agent","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{argument},"_meta":{meta}}}}}"#
+    );
+    let http = format!(
+        "POST https://mcp.example/mcp HTTP/1.1\r\nHost: mcp.example\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let icap = format!(
+        "REQMOD icap://127.0.0.1/reqmod ICAP/1.0\r\nHost: 127.0.0.1\r\nAllow: 204\r\n\
+         X-Client-IP: 10.1.2.3\r\nX-Client-Username: ada\r\n\
+         Encapsulated: req-hdr=0, req-body={}\r\n\r\n",
+        http.len()
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{icap}{http}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).unwrap();
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        answer.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let is_whole = text.ends_with("0\r\n\r\n") || text.starts_with("ICAP/1.0 204");
+        if read == 0 || (is_whole && text.contains("\r\n\r\n")) {
+            return text.into_owned();
+        }
+    }
+}
+
+#[test]
+fn the_program_refuses_by_the_rules_that_it_ships_and_tells_who_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
+    command.current_dir(folder.path()).args(["icap", "--enforce", "--contact", "it@example.com"]);
+    command.args(["--listen", &format!("127.0.0.1:{port}"), "--fail-on", "never"]);
+    let mut sensor = Process::start(command, folder.path(), "sensor");
+    sensor.wait_for_port(port);
+    let refused = asked(port, "read_file", r#"{"path":"../../../../etc/shadow"}"#);
+    for part in ["HTTP/1.1 403", "SMCP-5022", "it@example.com", r#""jsonrpc":"2.0","id":1"#] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let fine = asked(port, "get_weather", r#"{"city":"Bonn"}"#);
+    assert!(fine.starts_with("ICAP/1.0 204"), "{fine}");
+    let pid = sensor.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(sensor.child.wait().unwrap().success(), "{}", sensor.said());
+    let events = fs::read_dir(folder.path().join("findings")).unwrap();
+    let events: String =
+        events.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let finding = events.lines().find(|line| line.contains(r#""SMCP-5022""#)).unwrap();
+    let finding: serde_json::Value = serde_json::from_str(finding).unwrap();
+    assert_eq!(finding["user"]["name"], "ada");
+    assert_eq!(finding["sources"], serde_json::json!(["icap"]));
+    assert_eq!(finding["source"]["ip"], "10.1.2.3");
+}

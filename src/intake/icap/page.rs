@@ -36,7 +36,10 @@ pub(super) fn of(refusal: Option<&Refusal>, contact: Option<&str>, request: &[u8
     let ask = contact.map(|contact| format!("Where to ask: {contact}")).unwrap_or_default();
     match call(request) {
         Some(id) => {
-            let message = format!("Refused by policy ({rule}: {title}). {reason} {ask}");
+            let message = format!(
+                "Refused by policy ({rule}: {title}). {}. {ask}",
+                reason.trim_end_matches('.')
+            );
             let error = serde_json::json!({
                 "code": CODE,
                 "message": message.trim_end(),

@@ -16,7 +16,7 @@ fn a_missing_interface_is_told_with_those_there_are() {
 #[test]
 fn wrong_options_are_usage_errors() {
     for (args, hint) in [
-        (&["watch"][..], "--interface <NAME>"),
+        (&["watch"][..], "name an interface (-i eth0), a log (--logs FILE), or a server"),
         (&["watch", "-i", "lo", "--buffer", "1k"], "from 1MiB to below 2GiB"),
         (&["watch", "-i", "lo", "--snaplen", "10"], "68..=262144"),
         (&["watch", "-i", "lo", "--stats-interval", "0"], "a time of a second at least"),
