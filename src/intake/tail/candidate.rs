@@ -119,17 +119,21 @@ pub(super) fn skip(from: &mut dyn Read, bytes: u64) -> io::Result<()> {
     if passed == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Whether a file has the beginning of another one: it is being copied, and not all of it is
-/// there yet.
+/// Whether a file is the beginning of another one, as far as its own first and last bytes tell: it
+/// is being copied, and not all of it is there yet.
 pub(super) fn is_part_of(part: &Candidate, whole: &Candidate) -> bool {
-    let beginning = |of: &Candidate| {
-        let mut bytes = vec![0; usize::try_from(HEAD_BYTES).unwrap_or(0)];
-        let count = of.file.read_at(&mut bytes, 0).unwrap_or(0);
-        bytes.truncate(count);
-        bytes
+    let len = part.metadata.size();
+    let bytes = |of: &Candidate, at: u64, bytes: u64| -> io::Result<Vec<u8>> {
+        let mut read = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        of.file.read_exact_at(&mut read, at)?;
+        Ok(read)
     };
-    let (part, whole) = (beginning(part), beginning(whole));
-    !part.is_empty() && whole.starts_with(&part)
+    let is_same = |at: u64, count: u64| match (bytes(part, at, count), bytes(whole, at, count)) {
+        (Ok(part), Ok(whole)) => part == whole,
+        _ => false,
+    };
+    let last = len.min(LAST_BYTES);
+    len > 0 && is_same(0, len.min(HEAD_BYTES)) && is_same(len - last, last)
 }
 
 /// Listings of a folder that are compared, until two are the same: while files are renamed one
