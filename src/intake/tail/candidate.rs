@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn rotated_files_come_in_the_order_in_which_they_were_written() {
         let folder = tempfile::tempdir().unwrap();
-        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000);
+        let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
         for (name, later) in [("a.log.1", 0), ("a.log.2", 0), ("a.log.3", 5), ("b.log.1", 0)] {
             let file = File::create(folder.path().join(name)).unwrap();
-            file.set_modified(time + std::time::Duration::from_secs(later)).unwrap();
+            file.set_modified(time + Duration::from_secs(later)).unwrap();
         }
         let found = rotated(&folder.path().join("a.log"));
         let names: Vec<_> = found.iter().map(|file| file.path.file_name().unwrap()).collect();
