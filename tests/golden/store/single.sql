@@ -367,6 +367,18 @@ GROUP BY server_key;
 INSERT INTO shadowtap.schema_migrations (version, name, checksum, tool_version)
 VALUES (2, 'endpoints', '8badf4a70b37c7bc15b161535359633da8ddc264d178decf62120aded3a26f9b', '0.1.0');
 
+-- Migration 3: sources
+
+-- Who told of a finding, and more of who was at the client: logs of proxies know.
+
+ALTER TABLE shadowtap.findings
+    ADD COLUMN IF NOT EXISTS device String CODEC(ZSTD(1)),
+    ADD COLUMN IF NOT EXISTS groups Array(LowCardinality(String)),
+    ADD COLUMN IF NOT EXISTS sources Array(LowCardinality(String));
+
+INSERT INTO shadowtap.schema_migrations (version, name, checksum, tool_version)
+VALUES (3, 'sources', '9f3ed495665ebc460b8cdcc74cef7d2955bd4c53f0a3ff16077d08ea167aa08c', '0.1.0');
+
 -- Users of the store. Run it as an administrator, after the tables are there, with passwords of
 -- your own in place of CHANGE-ME.
 --
