@@ -85,7 +85,22 @@ impl Candidate {
 
     /// Its bytes from the beginning, decompressed.
     pub(super) fn unpacked(&self) -> io::Result<Box<dyn Read + Send>> {
-        plain(Box::new(File::open(&self.path)?))
+        // By its handle: its name may be another file's by now.
+        plain(Box::new(FromStart { file: self.file.try_clone()?, at: 0 }))
+    }
+}
+
+/// Reads a file from its start, whoever else reads it.
+struct FromStart {
+    file: File,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 

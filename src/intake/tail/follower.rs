@@ -284,6 +284,8 @@ impl Follower {
     ) -> io::Result<()> {
         let since = self.unread_since();
         let mut found = self.rotated(current.as_ref());
+        // What is older was read, or was there before the first look.
+        found.retain(|(candidate, _)| since.is_some_and(|since| candidate.modified() >= since));
         found.extend(current.map(|current| (current, true)));
         let mut owners: BTreeMap<usize, Vec<(Candidate, bool)>> = BTreeMap::new();
         let mut unknown = Vec::new();
@@ -314,7 +316,7 @@ impl Follower {
         for (candidate, is_current) in unknown {
             if is_current {
                 self.begin(candidate, now, desk)?;
-            } else if since.is_some_and(|since| candidate.modified() >= since) {
+            } else {
                 // It came and went between two looks, or nothing of it was taken before a kill.
                 self.track(candidate, &self.beginning(), now, desk)?;
             }
