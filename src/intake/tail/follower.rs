@@ -452,10 +452,15 @@ impl Follower {
             Some(_) => None,
         };
         let is_open = |tracked: &Tracked| matches!(tracked.stage, Stage::Open(_));
+        let newest = match current.and_then(|current| self.files.get(current)) {
+            Some(Tracked { stage: Stage::Open(reading), .. }) => reading.modified(),
+            _ => i64::MIN,
+        };
         let mut open = self.files.iter().filter(|tracked| is_open(tracked)).count();
         for (index, tracked) in self.files.iter_mut().enumerate() {
             let Stage::Open(reading) = &tracked.stage else { continue };
-            let is_quiet = now.saturating_sub(reading.grew_at) >= LINGER;
+            let is_quiet = now.saturating_sub(reading.grew_at) >= LINGER
+                || reading.is_older_than(newest, LINGER);
             let is_many = open > MAX_OPEN && reading.has_begun();
             let is_left = is_quiet || reading.is_over() || is_many;
             if Some(index) == current || !is_left {

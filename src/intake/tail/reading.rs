@@ -67,6 +67,8 @@ pub(super) struct Reading {
     seen: (u64, i64),
     /// When it was seen to grow.
     pub(super) grew_at: Duration,
+    /// All that is there was read in this run.
+    has_ended: bool,
     told: usize,
     is_over: bool,
 }
@@ -120,6 +122,7 @@ impl Reading {
             last,
             seen,
             grew_at: now,
+            has_ended: false,
             told: 0,
             is_over: false,
             position,
@@ -166,6 +169,18 @@ impl Reading {
         self.is_over
     }
 
+    /// It was read to its end, and was last written to so long before `successor`: it need not be
+    /// watched for that time again after a restart.
+    pub(super) fn is_older_than(&self, successor: i64, by: Duration) -> bool {
+        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self.has_ended && successor.saturating_sub(self.seen.1) >= by
+    }
+
+    /// When it was last seen to be written to, in nanoseconds since 1970.
+    pub(super) const fn modified(&self) -> i64 {
+        self.seen.1
+    }
+
     /// Reads what is there, as much as `budget` allows. Answers with the bytes read.
     ///
     /// # Errors
@@ -182,6 +197,7 @@ impl Reading {
         let mut advance = || -> Result<(), Halt> {
             while *budget > 0 && (self.reads.is_some() || self.begin(usual, now, desk)?) {
                 let count = self.fill(&mut buffer)?;
+                self.has_ended = count == 0;
                 if count == 0 {
                     self.is_over = matches!(self.content, Content::Packed(_));
                     break;

@@ -103,7 +103,7 @@ impl State {
             forgotten: 0,
             worst: None,
             last: At { packet: 0, time: Timestamp::EPOCH },
-            held: Held::default(),
+            held: Held::new(readers > 0),
             totals: Totals::default(),
             stopping: false,
             asked: false,

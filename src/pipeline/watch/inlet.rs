@@ -150,13 +150,21 @@ fn not_taken(error: TrySendError<Arrival>) -> NotTaken {
 }
 
 /// Parcels that wait until packets of their time are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Held {
+    /// So long each waits.
+    behind: Duration,
     parcels: VecDeque<(Duration, Parcel)>,
     observations: usize,
 }
 
 impl Held {
+    /// Nothing waits where there are no packets.
+    pub(super) fn new(has_packets: bool) -> Self {
+        let behind = if has_packets { BEHIND } else { Duration::ZERO };
+        Self { behind, parcels: VecDeque::new(), observations: 0 }
+    }
+
     pub(super) fn push(&mut self, parcel: Parcel, now: Duration) {
         self.observations += parcel.observations.len();
         self.parcels.push_back((now, parcel));
@@ -165,7 +173,7 @@ impl Held {
     /// The next parcel that has waited long enough; with `all`, the next one.
     pub(super) fn next(&mut self, now: Duration, all: bool) -> Option<Parcel> {
         let since = self.parcels.front()?.0;
-        let is_due = now.saturating_sub(since) >= BEHIND || self.observations > MAX_HELD;
+        let is_due = now.saturating_sub(since) >= self.behind || self.observations > MAX_HELD;
         if !(is_due || all) {
             return None;
         }
