@@ -94,6 +94,9 @@ const FORMAT: u32 = 1;
 /// What the last line begins with; no record may.
 pub(super) const END: &[u8] = b"{\"shadowtap_end\":";
 
+/// Room for the last line.
+pub(super) const MAX_END_BYTES: u64 = 80;
+
 impl Head {
     pub(super) const fn new(stream: String, token: String, schema: u32) -> Self {
         Self { shadowtap_segment: FORMAT, stream, token, schema }
@@ -183,6 +186,11 @@ mod tests {
 
     fn head() -> Head {
         Head::new("findings".to_owned(), "00ff".to_owned(), 3)
+    }
+
+    #[test]
+    fn the_last_line_has_room() {
+        assert!(end_line(u64::MAX, u32::MAX).len() as u64 <= MAX_END_BYTES);
     }
 
     fn sealed(body: &[u8]) -> Vec<u8> {

@@ -28,7 +28,7 @@ pub use files::{Directory, Files, Listed};
 use ring::digest::{SHA256, digest};
 
 use super::{Notice, Segment, Stream};
-use format::{Content, END, Head, Kind, Name, end_line};
+use format::{Content, END, Head, Kind, MAX_END_BYTES, Name, end_line};
 use shelf::Shelf;
 use writing::{Sealing, Writing};
 
@@ -219,7 +219,9 @@ impl<F: Files> Spool<F> {
         if need == 0 {
             return true;
         }
-        if !self.make_room(need) {
+        // Each open segment will still get its last line.
+        let open = (self.writing.len() + self.sealing.len()) as u64;
+        if !self.make_room(need + open * MAX_END_BYTES) {
             self.stuck(&io::Error::other("the spool is full of segments under way"));
             return false;
         }
