@@ -20,6 +20,7 @@
 //! - [`finding`]: matches and verdicts into findings
 //! - [`sinks`]: findings to the outside
 //! - [`intake`]: what a live run takes in beside packets
+//! - [`portal`]: approved servers behind one endpoint, enforced inline
 //!
 //! From `decode` to `finding` the code is sans-IO: bytes and time in, events out; no clock, file,
 //! socket, thread or async.
@@ -45,6 +46,7 @@ pub mod memory;
 pub mod net;
 pub mod observation;
 pub mod pipeline;
+pub mod portal;
 pub mod rules;
 pub mod secret;
 pub mod sinks;

@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 16] = [
     &["finding"],
     &["sinks", "intake"],
     &["pipeline"],
+    &["portal"],
     &["cli"],
 ];
 
