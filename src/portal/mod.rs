@@ -19,6 +19,7 @@
 //! - `guard`: data-loss prevention and the rules of the enforce lane, in both directions
 //! - `limits`: rates and concurrency
 //! - [`upstream`]: servers of all revisions over HTTP, SSE and stdio
+//! - [`outbound`]: connections to others, guarded
 //! - `credentials`: what the portal shows to servers
 //! - `audit`: one record for each call
 //!
@@ -27,6 +28,7 @@
 //! name that clients see.
 
 pub mod config;
+pub mod outbound;
 pub mod principal;
 pub mod upstream;
 pub mod wire;

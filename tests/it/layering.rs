@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::run::root;
 
 /// Layers in the order of the data; modules of one line may use each other.
-const LAYERS: [&[&str]; 16] = [
+const LAYERS: [&[&str]; 17] = [
     &["time", "net", "anomaly", "fnv"],
     &["capture"],
     &["decode"],
