@@ -1,6 +1,23 @@
 //! Servers behind the portal: one [`Peer`] for each conversation, whatever revision and transport
 //! the server speaks.
 
+pub mod config;
+mod counters;
+mod envelope;
+mod http;
+mod mux;
+mod muxed;
+mod old;
+mod pool;
+mod site;
+mod sse;
+mod stdio;
+mod upstreams;
+
+pub use config::{Problem, Server, Spec};
+pub use counters::{Counters, Counts, Health, KINDS};
+pub use upstreams::Upstreams;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Task;
+use super::outbound::Trouble;
 use super::principal::{Principal, Scope, Secret};
 use super::wire::{Notification, Raw, Request, Response, RpcError};
 use crate::mcp::methods::Revision;
@@ -104,6 +122,18 @@ impl Failure {
             self,
             Self::Unreachable(_) | Self::Refused(..) | Self::NeedsConsent(_) | Self::Busy
         )
+    }
+}
+
+/// What trouble on the way to a server means for a call.
+fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Forbidden(_) | Trouble::Unreachable(_) | Trouble::TimedOut(_) => {
+            Failure::Unreachable(trouble.to_string().into())
+        }
+        Trouble::Broken(why) => Failure::Broken(why),
+        Trouble::TooLarge(_) => Failure::Garbled(trouble.to_string().into()),
+        Trouble::Garbled(why) => Failure::Garbled(why),
     }
 }
 
