@@ -496,7 +496,7 @@ impl Guarded {
                 .checked_sub(1)
                 .ok_or_else(|| Trouble::Forbidden("redirected too often".into()))?;
             let next = target.join(to).map_err(|why| Trouble::Forbidden(why.into()))?;
-            if target.is_tls && !next.is_tls || !next.is_tls && !self.reaching.loopback {
+            if !next.is_tls && (target.is_tls || !self.reaching.loopback) {
                 return Err(Trouble::Forbidden("redirected away from https://".into()));
             }
             if !next.is_same_origin(&target) {

@@ -226,7 +226,7 @@ impl Spec {
         let (Ok((place, resource)), true) = (place, problems.is_empty()) else {
             return Err(problems);
         };
-        let or = |span: Option<Span>, seconds| span.map_or(Duration::from_secs(seconds), |s| s.0);
+        let or = |span: Option<Span>, seconds| span.map_or_else(|| Duration::from_secs(seconds), |span| span.0);
         Ok(Server {
             title: Arc::from(self.title.as_deref().unwrap_or(&self.id)),
             id: Arc::from(self.id),

@@ -210,3 +210,6 @@ pub fn told(failure: &Failure, server: &str) -> RpcError {
     };
     RpcError::new(INTERNAL, &text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncBufRead, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex as Turn, Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
@@ -248,7 +248,7 @@ fn limit(pid: Option<Pid>, limits: ChildLimits) -> std::io::Result<()> {
 
 /// A line without its end, in at most so many bytes. `None`: the end. An error: too long.
 async fn line(
-    from: &mut (impl AsyncRead + Unpin + tokio::io::AsyncBufRead),
+    from: &mut (impl AsyncBufRead + Unpin),
     into: &mut Vec<u8>,
     max_bytes: usize,
 ) -> Result<Option<()>, Failure> {

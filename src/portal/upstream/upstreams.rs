@@ -32,6 +32,9 @@ enum Whose {
     Only(Scope),
 }
 
+/// Whom a child of which server is for: of a server that is `shared`, for everybody.
+type Whom = (Arc<str>, Option<Owner>);
+
 /// A conversation: of an owner, for one session of a client or for all that have none and declare
 /// the same capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +70,7 @@ struct Inner {
     credentials: Arc<dyn Credentials>,
     peers: Mutex<HashMap<Key, Arc<Slot>>>,
     pools: Mutex<HashMap<Whose, Arc<Pool>>>,
-    children: Mutex<HashMap<(Arc<str>, Option<Owner>), Arc<ChildHost>>>,
+    children: Mutex<HashMap<Whom, Arc<ChildHost>>>,
 }
 
 /// All servers. Ends its children when it is dropped.

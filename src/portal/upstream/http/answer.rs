@@ -21,7 +21,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) enum Answer {
     Whole(Vec<Message>),
-    Stream(Events),
+    Stream(Box<Events>),
 }
 
 /// Why there is no answer; of all but failures, the request was surely not looked at.
@@ -62,7 +62,7 @@ pub(super) async fn read(
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("text/event-stream") {
-        return Ok(Answer::Stream(Events::new(body, server.max_message_bytes)));
+        return Ok(Answer::Stream(Box::new(Events::new(body, server.max_message_bytes))));
     }
     let bytes = body.whole(server.max_response_bytes).await.map_err(failure)?;
     if bytes.is_empty() {

@@ -20,9 +20,7 @@ use crate::portal::wire::{Id, Message, Notification, Raw, Request, Response, mem
 pub(super) fn resumed(ticket: &Ticket) -> Option<State> {
     let revision = revision(&ticket.revision)?;
     let session = ticket.session.as_deref().map(HeaderValue::from_str).transpose().ok()?;
-    if session.is_none() {
-        return None;
-    }
+    session.as_ref()?;
     let about = About { revision, info: None, capabilities: None, instructions: None };
     Some(State { about: Arc::new(about), session })
 }

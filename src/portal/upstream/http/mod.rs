@@ -407,7 +407,7 @@ impl HttpPeer {
             }
         } else {
             match source::get(&self.0, &state, None).await? {
-                Some(events) => events,
+                Some(events) => Box::new(events),
                 None => return Ok(None),
             }
         };

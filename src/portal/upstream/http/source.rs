@@ -67,7 +67,7 @@ impl Drop for Open {
 #[derive(Debug)]
 pub(super) struct Source {
     flight: Flight,
-    events: Option<Events>,
+    events: Option<Box<Events>>,
     last_id: Option<String>,
     retry: Duration,
     /// Since something was last heard.
@@ -81,7 +81,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(
         flight: Flight,
-        events: Events,
+        events: Box<Events>,
         idle: Duration,
         until: Instant,
         total: Duration,
@@ -100,7 +100,7 @@ impl Source {
     }
 
     /// What belongs to no call: it has no end and may be silent.
-    pub(super) fn unasked(flight: Flight, events: Events) -> Self {
+    pub(super) fn unasked(flight: Flight, events: Box<Events>) -> Self {
         let now = Instant::now();
         let source = Self::new(flight, events, Duration::ZERO, now, Duration::ZERO);
         Self { until: None, ..source }
@@ -119,7 +119,7 @@ impl Source {
             match next {
                 Ok(Some(event)) => {
                     self.resumptions = 0;
-                    self.last_id = event.id.clone().or(self.last_id.take());
+                    self.last_id = event.id.clone().or_else(|| self.last_id.take());
                     self.retry = event.retry.unwrap_or(self.retry).min(MAX_RETRY);
                     if !event.data.is_empty() {
                         return Ok(event);
@@ -145,7 +145,7 @@ impl Source {
         let core = &self.flight.core;
         core.site.counters.reconnects.fetch_add(1, Relaxed);
         match get(core, &self.flight.state, self.last_id.as_deref()).await {
-            Ok(Some(events)) => self.events = Some(events),
+            Ok(Some(events)) => self.events = Some(Box::new(events)),
             Ok(None) => return Err(broken()),
             Err(Failure::Unreachable(_) | Failure::Broken(_)) => {}
             Err(failure) => return Err(failure),

@@ -1,0 +1,179 @@
+//! Children.
+
+use super::*;
+
+/// A server of MCP 2025-06-18 in a few lines.
+const LEGACY: &str = r#"
+import json, os, subprocess, sys, time
+def say(m): print(json.dumps(m), flush=True)
+print("hello, I am no message", flush=True)
+for line in sys.stdin:
+    m = json.loads(line)
+    method, id = m.get("method"), m.get("id")
+    name = (m.get("params") or {}).get("name")
+    if id is None or method is None: continue
+    if method == "initialize":
+        r = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "child"}}
+    elif method != "tools/call":
+        say({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}}); continue
+    elif name == "die": sys.stderr.write("I die\n"); sys.stderr.flush(); os._exit(3)
+    elif name == "hang": continue
+    elif name == "garbage": print('{"jsonrpc":', flush=True); continue
+    elif name == "flood": print("x" * 3000, flush=True); continue
+    elif name == "spawn":
+        r = {"pid": subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL).pid}
+    elif name == "env": r = {"env": sorted(os.environ), "cwd": os.getcwd(), "pid": os.getpid()}
+    elif name == "limit":
+        import resource
+        r = {"files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
+    elif name == "progress":
+        token = m["params"]["_meta"]["progressToken"]
+        say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token}})
+        say({"jsonrpc": "2.0", "id": 1, "method": "roots/list"})
+        r = {"token": token}
+    else: r = {"pid": os.getpid()}
+    say({"jsonrpc": "2.0", "id": id, "result": r})
+"#;
+
+/// A server of MCP 2026-07-28.
+const MODERN: &str = r#"
+import json, sys
+for line in sys.stdin:
+    m = json.loads(line)
+    if m.get("id") is None: continue
+    if m["method"] == "server/discover":
+        r = {"supportedVersions": ["2026-07-28"], "capabilities": {}}
+    else: r = m["params"]["_meta"]
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
+"#;
+
+fn spec(script: &str, more: &str) -> String {
+    let argv = serde_json::json!(["python3", "-c", script]);
+    format!("{{id: a, command: {argv}, max_message_bytes: 2000, {more}}}")
+}
+
+fn value(said: &[String], member: &str) -> serde_json::Value {
+    let result = said[0].splitn(3, ':').nth(2).unwrap();
+    serde_json::from_str::<serde_json::Value>(result).unwrap()[member].clone()
+}
+
+fn is_alive(pid: &serde_json::Value) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[tokio::test]
+async fn a_child_is_run_without_a_shell_and_with_what_it_may_know() {
+    let more = "env: {TOKEN: fake}, pass_env: [CARGO], cwd: /, limits: {files: 77}";
+    let upstreams = upstreams(&spec(LEGACY, more));
+    let peer = peer(&upstreams).await;
+    assert_eq!(peer.about().revision.as_str(), "2025-06-18");
+    let said = call(&peer, 5, "env", false).await;
+    assert!(said[0].starts_with("r:5:"), "{said:?}");
+    assert_eq!(value(&said, "cwd"), "/");
+    let names = value(&said, "env").to_string();
+    assert!(names.contains("TOKEN") && names.contains("PATH"), "{names}");
+    assert!(!names.contains("CARGO_MANIFEST_DIR"), "{names}");
+    assert_eq!(value(&call(&peer, 6, "limit", false).await, "files"), 77);
+    upstreams.close().await;
+}
+
+#[tokio::test]
+async fn a_child_that_dies_is_started_again_and_not_for_ever() {
+    let upstreams = upstreams(&spec(LEGACY, "max_restarts: 2"));
+    let peer = peer(&upstreams).await;
+    let first = value(&call(&peer, 1, "pid", false).await, "pid");
+    assert!(is(&call(&peer, 2, "die", false).await, "f:Broken"));
+    let second = value(&call(&peer, 3, "pid", false).await, "pid");
+    assert_ne!(first, second);
+    // What may be done twice is tried twice, and breaks twice.
+    assert!(is(&call(&peer, 4, "die", true).await, "f:Broken"));
+    let left = call(&peer, 5, "pid", false).await;
+    assert!(left[0].contains("keeps ending: I die"), "{left:?}");
+    assert!(upstreams.log("a").contains(&"I die".to_owned()));
+}
+
+#[tokio::test]
+async fn faults_of_children_are_failures() {
+    let upstreams = upstreams(&spec(LEGACY, "max_restarts: 9"));
+    let peer = peer(&upstreams).await;
+    for (tool, want) in
+        [("hang", "f:TimedOut"), ("garbage", "f:Garbled"), ("flood", "f:Garbled"), ("pid", "r:1:")]
+    {
+        let mut call = outgoing(1, tool);
+        call.idle = Duration::from_secs(4);
+        if tool == "hang" {
+            call.idle = Duration::from_millis(300);
+        }
+        let said = heard(peer.call(call, false).await).await;
+        assert!(is(&said, want), "{tool}: {said:?}");
+    }
+    let none = super::upstreams("{id: a, command: [/no/such/program]}");
+    let failure = none.peer(&somebody("ann"), "a", &client(), None, None).await.unwrap_err();
+    assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
+}
+
+#[tokio::test]
+async fn the_whole_group_ends_with_the_portal() {
+    let upstreams = upstreams(&spec(LEGACY, "shared: false"));
+    let peer = peer(&upstreams).await;
+    let grandchild = value(&call(&peer, 1, "spawn", false).await, "pid");
+    let child = value(&call(&peer, 2, "pid", false).await, "pid");
+    assert!(is_alive(&grandchild) && is_alive(&child));
+    drop(peer);
+    upstreams.close().await;
+    for _ in 0..100 {
+        if !is_alive(&grandchild) && !is_alive(&child) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("they live on");
+}
+
+#[tokio::test]
+async fn children_are_one_owners_unless_they_are_shared() {
+    for (more, is_same) in [("shared: true", true), ("shared: false", false)] {
+        let upstreams = upstreams(&spec(LEGACY, more));
+        let mut pids = Vec::new();
+        for subject in ["ann", "bob"] {
+            let whose = somebody(subject);
+            let peer = upstreams.peer(&whose, "a", &client(), Some("c"), None).await.unwrap();
+            pids.push(value(&call(&peer, 1, "pid", false).await, "pid"));
+        }
+        assert_eq!(pids[0] == pids[1], is_same, "{more}");
+        upstreams.close().await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_requests_find_their_call() {
+    let upstreams = upstreams(&spec(LEGACY, "shared: false"));
+    let peer = peer(&upstreams).await;
+    let mut call = outgoing(8, "progress");
+    let params = serde_json::json!({"name": "progress", "_meta": {"progressToken": "mine"}});
+    call.request.params = Some(raw(&params));
+    let Ok(Conversation::Stream(mut from)) = peer.call(call, false).await else {
+        panic!("no stream")
+    };
+    let Some(Heard::Notification(said)) = from.recv().await else { panic!("no progress") };
+    assert_eq!(said.params.unwrap().get(), r#"{"progressToken":"mine"}"#);
+    let Some(Heard::Request(asked)) = from.recv().await else { panic!("no request") };
+    let answer = Response { id: Some(asked.id.clone()), outcome: Ok(raw(&serde_json::json!({}))) };
+    peer.reply(answer.clone()).await.unwrap();
+    // Twice, or unasked, is refused.
+    assert!(peer.reply(answer).await.is_err());
+    assert!(matches!(from.recv().await, Some(Heard::Response(_))));
+    upstreams.close().await;
+}
+
+#[tokio::test]
+async fn children_without_state_get_the_envelope() {
+    let upstreams = upstreams(&spec(MODERN, "shared: true"));
+    let peer = peer(&upstreams).await;
+    assert_eq!(peer.about().revision.as_str(), "2026-07-28");
+    let said = call(&peer, 1, "t", false).await;
+    assert_eq!(value(&said, "io.modelcontextprotocol/protocolVersion"), "2026-07-28");
+    assert_eq!(value(&said, "io.modelcontextprotocol/clientInfo")["name"], "agent");
+    upstreams.close().await;
+}
