@@ -29,6 +29,7 @@
 
 pub mod config;
 pub mod outbound;
+pub mod hub;
 pub mod principal;
 pub mod upstream;
 pub mod wire;
