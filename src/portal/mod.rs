@@ -29,6 +29,7 @@
 
 pub mod config;
 pub mod outbound;
+pub mod front;
 pub mod hub;
 pub mod principal;
 pub mod upstream;

@@ -13,6 +13,8 @@ pub(in crate::portal) mod seal;
 mod session;
 mod state;
 mod stream;
+#[cfg(test)]
+pub(in crate::portal) mod testing;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};

@@ -254,7 +254,7 @@ pub trait Inspect: Send + Sync + fmt::Debug {
 }
 
 /// Held until a call has ended.
-pub type Permit = Box<dyn Any + Send>;
+pub type Permit = Box<dyn Any + Send + Sync>;
 
 /// Limits: rates and concurrency.
 pub trait Throttle: Send + Sync + fmt::Debug {

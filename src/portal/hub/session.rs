@@ -177,6 +177,11 @@ impl Session {
         stream
     }
 
+    /// Takes a stream for what belongs to no call.
+    pub(in crate::portal) fn adopt(&self, stream: &Arc<Stream>) {
+        self.inner().streams.push_front(Arc::clone(stream));
+    }
+
     /// A stream of this session by its number.
     pub(super) fn find_stream(&self, number: u32) -> Option<Arc<Stream>> {
         self.inner().streams.iter().find(|stream| stream.number() == number).cloned()

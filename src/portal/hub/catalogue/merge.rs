@@ -153,7 +153,7 @@ impl Hub {
             add("_meta", &raw(&note));
         }
         out.push('}');
-        serde_json::value::RawValue::from_string(out).unwrap_or_else(|_| RawValue::NULL.to_owned())
+        RawValue::from_string(out).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
 
