@@ -14,9 +14,10 @@ mod home;
 mod listener;
 mod mcp;
 mod old;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -198,9 +199,7 @@ impl Front {
             ("refused_total", "counter", "Calls not let through", counters.refused.load(Relaxed)),
             ("failed_total", "counter", "Calls a server failed", counters.failed.load(Relaxed)),
         ] {
-            // Writing into a string does not fail.
-            drop(write!(
-                text,
+            text.push_str(&format!(
                 "# HELP shadowtap_portal_{name} {help}.\n# TYPE shadowtap_portal_{name} {kind}\n\
                  shadowtap_portal_{name} {value}\n"
             ));

@@ -11,7 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::portal::principal::Owner;
 
 /// Longest sealed text that is opened, in characters.
-pub const MAX_SEALED_CHARS: usize = 64 << 10;
+const MAX_SEALED_CHARS: usize = 64 << 10;
 /// Keys in a file.
 const MAX_KEYS: usize = 16;
 
@@ -195,7 +195,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Base64 for URLs, without padding (RFC 4648 section 5).
 #[must_use]
-pub fn encode(bytes: &[u8]) -> String {
+pub(in crate::portal) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
@@ -210,7 +210,7 @@ pub fn encode(bytes: &[u8]) -> String {
 
 /// The same back; also of the other alphabet, with or without padding.
 #[must_use]
-pub fn decode(text: &str) -> Option<Vec<u8>> {
+pub(in crate::portal) fn decode(text: &str) -> Option<Vec<u8>> {
     if text.len() > MAX_SEALED_CHARS {
         return None;
     }

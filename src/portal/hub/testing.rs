@@ -332,16 +332,11 @@ impl Peer for Fake {
         })
     }
 
-    fn listen(
-        &self,
-        _: Option<Raw>,
-    ) -> Task<'_, Result<Option<mpsc::Receiver<Heard>>, Failure>> {
+    fn listen(&self, _: Option<Raw>) -> Task<'_, Result<Option<mpsc::Receiver<Heard>>, Failure>> {
         Box::pin(async move {
             let (to, heard) = mpsc::channel(8);
-            let changed = Notification {
-                method: "notifications/tools/list_changed".into(),
-                params: None,
-            };
+            let changed =
+                Notification { method: "notifications/tools/list_changed".into(), params: None };
             to.send(Heard::Notification(changed)).await.unwrap();
             *self.aside.lock().unwrap() = Some(to);
             Ok(Some(heard))

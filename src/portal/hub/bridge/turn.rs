@@ -474,6 +474,13 @@ impl Turn {
             // One notification less is no harm.
             Err(_) => return None,
         };
+        if &*method == "notifications/cancelled" {
+            // Of a request that the server made, under the id that the client knows.
+            let session = self.ctx.session.as_ref()?;
+            let id: Id = member(params.as_deref(), "requestId")?;
+            let id = session.asked_as(&self.peer, &id)?;
+            params = Some(object(params.as_deref(), vec![("requestId", Some(raw(&id)))]));
+        }
         if &*method == "notifications/progress"
             && let Some(token) = &self.progress
         {
