@@ -5,6 +5,7 @@ mod intake;
 mod logs;
 mod outputs;
 mod outputs_file;
+mod portal;
 mod rules;
 mod store;
 
@@ -17,6 +18,7 @@ pub use intake::{BodiesKind, Servers};
 pub use logs::{Beginning, Followed, LOGS_HELP, Logs, LogsCommand};
 pub use outputs::{Load, Outputs};
 pub use outputs_file::OutputsCommand;
+pub use portal::{PORTAL_HELP, Portal, PortalCommand};
 pub use rules::{Export, Import, New, Rules};
 pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
 
@@ -88,6 +90,9 @@ pub enum Command {
     /// Check and explain a file of outputs: where events go beside files.
     #[command(subcommand)]
     Outputs(OutputsCommand),
+    /// Put approved servers behind one endpoint, with policy, inspection and a record of each call.
+    #[command(after_help = PORTAL_HELP)]
+    Portal(Portal),
 }
 
 /// Where rules come from.

@@ -11,6 +11,7 @@ mod load;
 mod logs;
 mod outputs;
 mod outputs_file;
+mod portal;
 mod progress;
 mod replace;
 mod replay;
@@ -85,6 +86,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Store(command) => store::run(&command),
         Command::Ask(args) => ask::run(&args),
         Command::Outputs(command) => outputs_file::run(command),
+        Command::Portal(args) => portal::run(&args),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

@@ -83,15 +83,19 @@ impl Front {
         {
             let own = ctx.clone();
             let begun = self.hub.initialize(ctx, request.params.as_deref()).await;
-            let outcome = begun.map(|(result, _, session)| {
-                session.adopt(&link.stream);
-                self.hub.listen_for_session(&Arc::new(own), &session);
-                // A second one changes nothing.
-                drop(link.session.set(session));
+            let mut session = None;
+            let outcome = begun.map(|(result, _, begun)| {
+                session = Some(begun);
                 result
             });
             let response = Response { id: Some(request.id.clone()), outcome };
             link.stream.push(&Message::Response(response)).await;
+            if let Some(session) = session {
+                session.adopt(&link.stream);
+                self.hub.listen_for_session(&Arc::new(own), &session);
+                // A second one changes nothing.
+                link.session.set(session).ok();
+            }
             return Ok(answers::empty(StatusCode::ACCEPTED));
         }
         let Some(session) = link.session.get() else {
