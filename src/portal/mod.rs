@@ -31,6 +31,8 @@ pub mod config;
 pub mod outbound;
 pub mod front;
 pub mod hub;
+pub mod credentials;
+pub mod identity;
 pub mod principal;
 pub mod upstream;
 pub mod wire;
