@@ -12,6 +12,10 @@ mod logs;
 mod outputs;
 mod outputs_file;
 mod portal;
+#[allow(dead_code, reason = "the command is wired where the portal's other commands are")]
+mod portal {
+    pub(super) mod token;
+}
 mod progress;
 mod replace;
 mod replay;

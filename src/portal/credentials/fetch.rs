@@ -8,11 +8,15 @@ use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::form;
-use crate::portal::Task;
-use crate::portal::wire;
+use crate::portal::outbound::Guarded;
+use crate::portal::principal::Secret;
+use crate::portal::{Task, wire};
 
 /// Arrays and objects inside of each other in documents of authorization servers.
 const MAX_DEPTH: u32 = 32;
+
+/// Kind of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One request.
 #[derive(Clone)]
@@ -110,7 +114,7 @@ pub async fn post_form(
     fields: &[(&str, &str)],
 ) -> Result<Reply, Trouble> {
     let mut headers = vec![
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        (CONTENT_TYPE, HeaderValue::from_static(FORM)),
         (ACCEPT, HeaderValue::from_static("application/json")),
     ];
     headers.extend(authorization.map(|value| (hyper::header::AUTHORIZATION, value)));
@@ -135,4 +139,34 @@ pub async fn post_json(
     let body = serde_json::to_vec(body).map_err(|error| Trouble::Garbled(error.to_string()))?;
     let ask = Ask { method: Method::POST, url: url.to_owned(), headers, body: body.into() };
     fetch.send(ask).await.map_err(Trouble::NoAnswer)
+}
+
+/// The guarded client of the portal: addresses are checked and names resolved once.
+impl Fetch for Guarded {
+    fn send(&self, ask: Ask) -> Task<'_, Result<Reply, String>> {
+        Box::pin(async move {
+            let secrets = |(name, value): &(HeaderName, HeaderValue)| {
+                Some((name.clone(), Secret::new(value.to_str().ok()?)))
+            };
+            let is_own = |name: &HeaderName| *name == ACCEPT || *name == CONTENT_TYPE;
+            let others = ask.headers.iter().filter(|(name, _)| !is_own(name));
+            let headers: Vec<_> = others.filter_map(secrets).collect();
+            let is_json = ask.headers.iter().any(|(_, value)| value == "application/json")
+                && !ask.headers.iter().any(|(_, value)| value == FORM);
+            let text = || String::from_utf8_lossy(&ask.body).into_owned();
+            let reply = if ask.method == Method::GET {
+                self.get_json(&ask.url, &headers).await
+            } else if is_json {
+                self.post_json(&ask.url, text(), &headers).await
+            } else {
+                let fields = form::fields(&text());
+                let fields: Vec<_> =
+                    fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+                self.post_form(&ask.url, &fields, &headers).await
+            };
+            let reply = reply.map_err(|trouble| trouble.to_string())?;
+            let status = StatusCode::from_u16(reply.status).map_err(|error| error.to_string())?;
+            Ok(Reply { status, headers: reply.headers, body: reply.body })
+        })
+    }
 }

@@ -53,6 +53,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         both.add(key, value, self.half);
     }
 
+    /// Keeps something where nothing is kept; false if something is.
+    pub(in crate::portal) fn claim(&self, key: K, value: V) -> bool {
+        let mut both = self.lock();
+        let is_new = !both.young.contains_key(&key) && !both.old.contains_key(&key);
+        if is_new {
+            both.add(key, value, self.half);
+        }
+        is_new
+    }
+
     /// Forgets it, and says what it was.
     pub(in crate::portal) fn take(&self, key: &K) -> Option<V> {
         let mut both = self.lock();
@@ -83,6 +93,7 @@ mod tests {
         }
         let kept = (0..100).filter(|key| recent.get(key).is_some()).count();
         assert!((4..=8).contains(&kept), "{kept}");
+        assert!(!recent.claim(0, 7) && recent.claim(1_000, 7));
         assert_eq!(recent.take(&0), Some(0));
         assert_eq!(recent.get(&0), None);
     }
