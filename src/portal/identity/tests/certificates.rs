@@ -34,7 +34,7 @@ async fn certificates_are_known_by_what_they_say_of_their_subject() {
         let bench = bench(subject);
         for _ in 0..2 {
             let found = who(&bench, certificate, &[]).await;
-            assert_eq!(found.as_deref(), who_is_it.as_ref().map(|x| *x), "{subject}");
+            assert_eq!(found.as_deref(), who_is_it.as_ref().copied(), "{subject}");
         }
     }
     let bench = bench("dns: agent.example");

@@ -216,7 +216,6 @@ pub(in crate::portal) fn jwks(keys: &[Value]) -> Value {
 pub(in crate::portal) struct Bench {
     pub(in crate::portal) web: Web,
     pub(in crate::portal) hand: Hand,
-    pub(in crate::portal) clock: Clock,
     pub(in crate::portal) signer: Signer,
     pub(in crate::portal) identity: Arc<Identity>,
 }
@@ -234,7 +233,7 @@ impl Bench {
         let place = Place::new(PORTAL).unwrap();
         let limits = Limits::default();
         let identity = Identity::new(config, place, &web.fetch(), &clock, limits);
-        Self { web, hand, clock, signer, identity: Arc::new(identity) }
+        Self { web, hand, signer, identity: Arc::new(identity) }
     }
 
     pub(in crate::portal) fn usual() -> Self {
