@@ -91,6 +91,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Ask(args) => ask::run(&args),
         Command::Outputs(command) => outputs_file::run(command),
         Command::Portal(args) => portal::run(&args),
+        Command::Portal(command) => portal::run(&command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));
