@@ -94,7 +94,7 @@ fn diff(pins: &Pins, args: &PortalDefinition) -> Result<Exit, Failure> {
         .entry(&args.server, &args.kind, &args.name)
         .ok_or_else(|| Failure::new("no such definition"))?;
     let fits = |version: &&Version| digest(args).is_none_or(|it| version.digest.starts_with(it));
-    let new = entry.pending.iter().filter(fits).next_back();
+    let new = entry.pending.iter().rfind(fits);
     let new = new.ok_or_else(|| Failure::new("no such definition waits for approval"))?;
     let from = new.difference.as_ref().map(|it| it.from.as_str());
     let old = entry.approved.iter().find(|version| Some(version.digest.as_str()) == from);

@@ -76,7 +76,7 @@ fn read(file: &Path) -> Result<(Policy, Option<BTreeSet<String>>), Failure> {
         .map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
     let problems = |report| Failure::new(format!("the policies have problems\n{report}"));
     let checked = sections.policy.check(&source).map_err(problems)?;
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
     let cedar: Result<Vec<_>, Failure> = checked
         .cedar
         .iter()

@@ -148,6 +148,17 @@ fn the_directory_takes_decisions_of_others() {
     });
 }
 
+/// The page, as somebody sees it.
+async fn shown(holds: &Holds, principal: &Principal) -> String {
+    let headers = HeaderMap::new();
+    let asked =
+        Asked { method: &Method::GET, path: "/holds", headers: &headers, body: b"", principal };
+    let answer = holds.handle(asked).await.unwrap();
+    assert!(answer.headers()["content-security-policy"].to_str().unwrap().contains("'none'"));
+    let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap();
+    String::from_utf8(body.to_bytes().to_vec()).unwrap()
+}
+
 #[test]
 fn the_page_decides_by_its_own_forms_only() {
     run(async {
@@ -157,14 +168,6 @@ fn the_page_decides_by_its_own_forms_only() {
         let waiting = listed(&holds).await;
         let (bob, alice) = (who("bob", &["sec"]), who("alice", &["sec"]));
         let headers = HeaderMap::new();
-        let get = |principal| async {
-            let asked = Asked {
-                method: &Method::GET,
-                path: "/holds",
-                headers: &headers,
-                body: b"",
-                principal,
-            };
             let answer = holds.handle(asked).await.unwrap();
             assert!(
                 answer.headers()["content-security-policy"].to_str().unwrap().contains("'none'")
@@ -172,10 +175,10 @@ fn the_page_decides_by_its_own_forms_only() {
             let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap();
             String::from_utf8(body.to_bytes().to_vec()).unwrap()
         };
-        let page = get(&bob).await;
+        let page = shown(&holds, &bob).await;
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
-        assert!(get(&alice).await.contains("of their own"));
-        assert!(get(&who("eve", &[])).await.contains("Nothing waits"));
+        assert!(shown(&holds, &alice).await.contains("of their own"));
+        assert!(shown(&holds, &who("eve", &[])).await.contains("Nothing waits"));
         let token = page.split("name=\"token\" value=\"").nth(1).unwrap();
         let token = token.split('"').next().unwrap().to_owned();
         let (id, digest) = (waiting.id.clone(), waiting.digest.clone());
