@@ -284,6 +284,115 @@ FROM
 )
 WHERE e.event_type = 'stats';
 
+-- Calls through the portal.
+CREATE OR REPLACE VIEW {database}.portal_calls AS
+SELECT
+    e.`@timestamp` AS ts,
+    e.event.id AS call_id,
+    {sensor} AS sensor,
+    e.portal.name AS portal,
+    e.portal.audience AS portal_audience,
+    e.portal.replica AS replica,
+    e.portal.config AS config_version,
+    toIPv6OrDefault(e.source.ip) AS client_ip,
+    e.source.port AS client_port,
+    e.user.issuer AS user_issuer,
+    e.user.id AS user_id,
+    e.user.name AS user_name,
+    e.user.groups AS user_groups,
+    e.user.proof AS proof,
+    e.client.id AS client_id,
+    e.client.unverified_name AS client_software,
+    e.client.user_agent AS user_agent,
+    e.server.id AS server_id,
+    e.server.key AS server_key,
+    if(e.server.address != '', e.server.address,
+        trim(BOTH '[]' FROM extract(e.server.key, '://(\\[[^\\]]*\\]|[^:/]*)'))) AS server_host,
+    e.mcp.method AS method,
+    e.mcp.kind AS kind,
+    e.mcp.name AS name,
+    e.mcp.uri AS uri,
+    e.mcp.id AS rpc_id,
+    e.mcp.session AS session,
+    e.mcp.protocol_version AS protocol_version,
+    e.mcp.server_protocol_version AS server_protocol_version,
+    e.arguments.shape AS arguments_shape,
+    e.arguments.digest AS arguments_digest,
+    e.arguments.text AS arguments_text,
+    e.event.outcome AS outcome,
+    e.decision.ruling AS ruling,
+    e.decision.policy AS policy,
+    e.decision.kind AS refused_kind,
+    e.decision.tier AS tier,
+    e.decision.hold.id AS hold_id,
+    e.decision.hold.outcome AS hold_outcome,
+    e.decision.hold.approver AS approver,
+    arrayMap(f -> concat(f.direction, ' ', f.kind, ' ', toString(f.count), ' ', f.action, ' ', f.pointer), e.findings) AS findings,
+    arrayMap(f -> f.kind, e.findings) AS finding_kinds,
+    e.rules AS rules,
+    e.pin.state AS pin_state,
+    e.pin.digest AS pin_digest,
+    e.request.bytes AS request_bytes,
+    e.response.bytes AS response_bytes,
+    e.response.upstream_status AS upstream_status,
+    e.event.duration_us AS duration_us,
+    e.event.upstream_us AS upstream_us,
+    e.event.first_byte_us AS first_byte_us,
+    e.error.code AS error_code,
+    e.error.message AS error,
+    e.trace.id AS trace_id,
+    e.trace.span AS span_id,
+    e.trace.parent AS parent_span_id
+FROM
+(
+    SELECT JSONExtract(line, 'Tuple(
+        event_type String, `@timestamp` DateTime64(6, \'UTC\'),
+        event Tuple(id String, outcome String, duration_us UInt64, upstream_us UInt64,
+            first_byte_us UInt64),
+        portal Tuple(name String, audience String, replica String, config String),
+        source Tuple(ip String, port UInt16),
+        user Tuple(issuer String, id String, name String, groups Array(String), proof String),
+        client Tuple(id String, unverified_name String, user_agent String),
+        server Tuple(id String, key String, address String),
+        mcp Tuple(method String, kind String, name String, uri String, id String, session String,
+            protocol_version String, server_protocol_version String),
+        arguments Tuple(shape String, digest String, text String),
+        decision Tuple(ruling String, policy String, kind String, tier String,
+            hold Tuple(id String, outcome String, approver String)),
+        findings Array(Tuple(kind String, direction String, count UInt32, action String,
+            pointer String)),
+        rules Array(String), pin Tuple(state String, digest String),
+        request Tuple(bytes UInt64), response Tuple(bytes UInt64, upstream_status UInt16),
+        error Tuple(code Nullable(Int64), message String),
+        trace Tuple(id String, span String, parent String))') AS e
+    FROM {database}.event_lines
+    WHERE position(line, '"call"') > 0
+)
+WHERE e.event_type = 'call' AND e.event.id != '';
+
+CREATE OR REPLACE VIEW {database}.mcp_portal_logs AS
+SELECT
+    '' AS ClientCountry,
+    replaceOne(toString(client_ip), '::ffff:', '') AS ClientIP,
+    '' AS ColoCode,
+    ts AS Datetime,
+    error AS Error,
+    method AS Method,
+    portal_audience AS PortalAUD,
+    portal AS PortalID,
+    if(kind = 'prompt', name, '') AS PromptGetName,
+    if(kind = 'resource', uri, '') AS ResourceReadURI,
+    '' AS ServerAUD,
+    server_id AS ServerID,
+    toInt64(intDiv(upstream_us, 1000)) AS ServerResponseDurationMs,
+    server_key AS ServerURL,
+    session AS SessionID,
+    outcome = 'success' AS Success,
+    if(kind = 'tool', name, '') AS ToolCallName,
+    user_name AS UserEmail,
+    user_id AS UserID
+FROM {database}.portal_calls;
+
 -- What the materialized views of the store make of the three tables.
 CREATE OR REPLACE VIEW {database}.endpoints AS
 SELECT

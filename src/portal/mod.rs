@@ -16,8 +16,8 @@
 //! - `hub`: routes, names, catalogues, and the bridge between revisions
 //! - `policy`, `pins`, `holds`: what somebody may list and call, what a server may offer, and what
 //!   waits for somebody's approval
-//! - `guard`: data-loss prevention and the rules of the enforce lane, in both directions
-//! - `limits`: rates and concurrency
+//! - [`guard`]: data-loss prevention and the rules of the enforce lane, in both directions
+//! - [`limits`]: rates and concurrency
 //! - [`upstream`]: servers of all revisions over HTTP, SSE and stdio
 //! - [`outbound`]: connections to others, guarded
 //! - `credentials`: what the portal shows to servers
@@ -36,6 +36,8 @@ pub mod identity;
 pub mod holds;
 pub mod pins;
 pub mod policy;
+pub mod guard;
+pub mod limits;
 pub mod principal;
 pub mod upstream;
 pub mod wire;

@@ -107,12 +107,14 @@ pub enum EventType {
     Flow,
     /// What the sensor saw and could not see.
     Stats,
+    /// A call through the portal.
+    Call,
 }
 
 impl EventType {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Finding, Self::Server, Self::Message, Self::Flow, Self::Stats];
+    pub const ALL: [Self; 6] =
+        [Self::Finding, Self::Server, Self::Message, Self::Flow, Self::Stats, Self::Call];
 
     /// The value of `event_type`.
     #[must_use]
@@ -123,6 +125,7 @@ impl EventType {
             Self::Message => "message",
             Self::Flow => "flow",
             Self::Stats => "stats",
+            Self::Call => "call",
         }
     }
 
@@ -267,7 +270,7 @@ fn write(encoding: Encoding, row: &Row, out: &mut Vec<u8>) -> serde_json::Result
     match row {
         Row::Finding(row) => finding(format, row, out)?,
         Row::Message(row) => message(format, row, out)?,
-        Row::Flow(_) | Row::Tool(_) | Row::Stats(_) => return Ok(false),
+        Row::Flow(_) | Row::Tool(_) | Row::Stats(_) | Row::Call(_) => return Ok(false),
     }
     Ok(true)
 }

@@ -4,12 +4,17 @@
 //! Nothing here decides anything; the pipeline fills these structs. Optional fields and empty
 //! lists are left out of the JSON, fields that every line of its type has are always there.
 
+mod call;
 mod finding;
 mod flow;
 mod message;
 mod server;
 mod stats;
 
+pub use call::{
+    CallArguments, CallClient, CallDecision, CallError, CallEvent, CallFinding, CallHold, CallMcp,
+    CallOutcome, CallPin, CallRequest, CallResponse, CallServer, CallTrace, CallUser, PortalInfo,
+};
 pub use finding::{
     Excerpt, FindingDetails, FindingEvent, FlowRef, MatchedText, Named, Network, RuleRef, TunnelRef,
 };
@@ -43,10 +48,12 @@ pub enum Event<'a> {
     Flow(&'a FlowEvent),
     /// What was read and what was not.
     Stats(&'a StatsEvent),
+    /// A call through the portal.
+    Call(&'a CallEvent),
 }
 
 /// An address and a port, as ECS spells them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Address {
     /// `ip`; absent where it is not known, as a log need not have it.
     #[serde(skip_serializing_if = "Option::is_none")]

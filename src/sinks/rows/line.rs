@@ -10,6 +10,7 @@
 //! [`MAX_LINE_BYTES`] is an error. All rows of a line together hold at most some times the bytes
 //! of the line; they are handed over one after the other.
 
+mod call;
 mod finding;
 mod flow;
 mod message;
@@ -107,6 +108,7 @@ pub fn rows(line: &[u8], source: &Source<'_>, put: &mut dyn FnMut(Row)) -> Resul
         "finding" => put(Row::Finding(Box::new(finding::row(text, source)?))),
         "message" => put(Row::Message(Box::new(message::row(text, source)?))),
         "flow" => put(Row::Flow(Box::new(flow::row(text, source)?))),
+        "call" => put(Row::Call(Box::new(call::row(text, source)?))),
         "server" => server::rows(text, source, put)?,
         "stats" => put(Row::Stats(Box::new(stats::row(text, source)?))),
         other => return Err(LineError::unknown(other)),

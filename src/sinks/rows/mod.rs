@@ -4,6 +4,7 @@
 //! can be read back from the store by its column types. The same structs feed the other encodings:
 //! a column is the name of a fact, whatever a format calls it.
 
+mod call;
 mod encoder;
 mod finding;
 mod flow;
@@ -13,6 +14,7 @@ mod micros;
 mod stats;
 mod tool;
 
+pub use call::CallRow;
 pub use encoder::RowEncoder;
 pub use finding::FindingRow;
 pub use flow::FlowRow;
@@ -40,12 +42,14 @@ pub enum Table {
     Tools,
     /// `sensor_stats`
     Stats,
+    /// `portal_calls`
+    Calls,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Findings, Self::Messages, Self::Flows, Self::Tools, Self::Stats];
+    pub const ALL: [Self; 6] =
+        [Self::Findings, Self::Messages, Self::Flows, Self::Tools, Self::Stats, Self::Calls];
 
     /// Its name in the store.
     #[must_use]
@@ -56,6 +60,7 @@ impl Table {
             Self::Flows => "flows",
             Self::Tools => "tool_definitions",
             Self::Stats => "sensor_stats",
+            Self::Calls => "portal_calls",
         }
     }
 
@@ -80,6 +85,8 @@ pub enum Row {
     Tool(Box<ToolRow>),
     /// Of `sensor_stats`.
     Stats(Box<StatsRow>),
+    /// Of `portal_calls`.
+    Call(Box<CallRow>),
 }
 
 impl Row {
@@ -92,6 +99,7 @@ impl Row {
             Self::Flow(_) => Table::Flows,
             Self::Tool(_) => Table::Tools,
             Self::Stats(_) => Table::Stats,
+            Self::Call(_) => Table::Calls,
         }
     }
 }

@@ -40,6 +40,7 @@ pub fn of(row: &Row) -> Option<(Micros, String)> {
             let StatsRow { ts, uptime_seconds, packets, .. } = &**row;
             (*ts, vec![row.run.clone(), uptime_seconds.to_string(), packets.to_string()])
         }
+        Row::Call(row) => (row.ts, vec![row.call_id.clone()]),
         Row::Finding(_) | Row::Tool(_) => return None,
     };
     let mut identity = ts.0.to_string();
@@ -68,6 +69,7 @@ pub(super) fn expression(table: Table) -> Option<String> {
         Table::Flows => {
             &["toUnixTimestamp64Micro(last_seen)", "community_id", "client_port", "server_port"]
         }
+        Table::Calls => &["call_id"],
         Table::Stats => &["run", "uptime_seconds", "packets"],
         Table::Findings | Table::Tools => return None,
     };
@@ -90,6 +92,7 @@ mod tests {
             Row::Flow(Box::default()),
             Row::Tool(Box::default()),
             Row::Stats(Box::default()),
+            Row::Call(Box::default()),
         ];
         for row in rows {
             let parts = of(&row).map(|(_, identity)| identity.split(BETWEEN).count());

@@ -12,18 +12,19 @@ use ring::digest;
 pub use columns::{Column, columns};
 
 /// Tables of the store as a whole: those that rows go into, and those made out of them.
-pub const TABLES: [&str; 7] = [
+pub const TABLES: [&str; 8] = [
     "findings",
     "mcp_messages",
     "flows",
     "tool_definitions",
     "sensor_stats",
+    "portal_calls",
     "endpoints",
     "schema_migrations",
 ];
 
 /// All migrations, in order.
-pub static MIGRATIONS: [Migration; 3] = [
+pub static MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         name: "tables",
@@ -38,6 +39,11 @@ pub static MIGRATIONS: [Migration; 3] = [
         number: 3,
         name: "sources",
         template: include_str!("../../../deploy/clickhouse/schema/0003_sources.sql"),
+    },
+    Migration {
+        number: 4,
+        name: "portal",
+        template: include_str!("../../../deploy/clickhouse/schema/0004_portal.sql"),
     },
 ];
 

@@ -50,6 +50,7 @@ const fn plural(event: EventType) -> &'static str {
         EventType::Message => "messages",
         EventType::Flow => "flows",
         EventType::Stats => "statistics",
+        EventType::Call => "calls through the portal",
     }
 }
 
