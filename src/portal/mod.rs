@@ -21,12 +21,13 @@
 //! - [`upstream`]: servers of all revisions over HTTP, SSE and stdio
 //! - [`outbound`]: connections to others, guarded
 //! - `credentials`: what the portal shows to servers
-//! - `audit`: one record for each call
+//! - [`audit`]: one record for each call
 //!
 //! A call is decided on its parsed body, never on the headers that mirror it (MCP 2026-07-28,
 //! Streamable HTTP, "Server Validation"), and by the server's own name for a tool, never by the
 //! name that clients see.
 
+pub mod audit;
 pub mod config;
 pub mod outbound;
 pub mod front;

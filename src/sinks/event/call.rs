@@ -258,4 +258,7 @@ pub struct CallTrace {
     /// Id of the span that it is in, if there is one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub parent: String,
+    /// Whether whoever began the trace keeps it.
+    #[serde(rename = "sampled")]
+    pub is_sampled: bool,
 }

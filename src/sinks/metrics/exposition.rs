@@ -42,6 +42,7 @@ impl Format {
 pub(super) enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 /// A page in the making.
@@ -77,6 +78,11 @@ impl Exposition {
         Family { page: self, name, kind: Kind::Gauge, help, has_head: false }
     }
 
+    /// A histogram of seconds; `name` without `shadowtap_`.
+    pub(super) const fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+        Family { page: self, name, kind: Kind::Histogram, help, has_head: false }
+    }
+
     pub(super) fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.out.push_str("# EOF\n");
@@ -96,9 +102,27 @@ impl Family<'_> {
         self.sample(labels, value.as_secs_f64());
     }
 
+    /// The samples of a histogram: `buckets` counts what is at most each of the bounds, and at last
+    /// what is more; both are of microseconds.
+    pub(super) fn buckets(&mut self, bounds: &[u64], buckets: &[u64], sum_micros: u64) {
+        let mut total = 0_u64;
+        for (at, count) in buckets.iter().enumerate() {
+            total = total.saturating_add(*count);
+            let bound = bounds.get(at).map(|micros| Duration::from_micros(*micros).as_secs_f64());
+            let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+            self.suffixed("_bucket", &[("le", &bound)], total);
+        }
+        self.suffixed("_sum", &[], Duration::from_micros(sum_micros).as_secs_f64());
+        self.suffixed("_count", &[], total);
+    }
+
     fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.head();
         let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
+        self.suffixed(suffix, labels, value);
+    }
+
+    fn suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.head();
         let out = &mut self.page.out;
         out.push_str("shadowtap_");
         out.push_str(self.name);
@@ -126,6 +150,7 @@ impl Family<'_> {
             (Kind::Counter, Format::OpenMetrics) => ("counter", ""),
             (Kind::Counter, Format::Prometheus) => ("counter", "_total"),
             (Kind::Gauge, _) => ("gauge", ""),
+            (Kind::Histogram, _) => ("histogram", ""),
         };
         let quotes = self.page.format == Format::OpenMetrics;
         let out = &mut self.page.out;

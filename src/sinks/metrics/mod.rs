@@ -13,6 +13,7 @@
 mod exposition;
 mod families;
 mod health;
+mod portal;
 mod server;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::time::Duration;
 pub use exposition::Format;
 pub use families::render;
 pub use health::{Health, InterfaceHealth, Interval, Status};
+pub use portal::{PortalCalls, Times, render_portal};
 pub use server::{DEFAULT_ADDRESS, Server, serve};
 
 use super::event::{Coverage, LogFile, StatsEvent};
