@@ -387,7 +387,7 @@ SELECT
     toInt64(intDiv(upstream_us, 1000)) AS ServerResponseDurationMs,
     server_key AS ServerURL,
     session AS SessionID,
-    outcome = 'success' AS Success,
+    toBool(CAST(outcome AS String) = 'success') AS Success,
     if(kind = 'tool', name, '') AS ToolCallName,
     user_name AS UserEmail,
     user_id AS UserID

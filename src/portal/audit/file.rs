@@ -108,7 +108,6 @@ impl Files {
         let writing = *lock(&self.shared.writing);
         let waiting = lock(&self.shared.waiting);
         let bytes = waiting.lines.len() + writing.map_or(0, |(_, bytes)| bytes);
-        // Room for a record as long as records get.
         if bytes + MAX_LINE_BYTES > self.max_waiting_bytes {
             return Some(Trouble::Full);
         }
@@ -144,7 +143,7 @@ impl Drop for Files {
     }
 }
 
-/// Longer records do not exist: their texts are bounded. 32 KiB.
+/// Room that is kept free for the next record: 32 KiB. Hardly any is longer.
 pub(super) const MAX_LINE_BYTES: usize = 32 << 10;
 
 /// Why the next record might not be stored.

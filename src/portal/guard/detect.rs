@@ -56,6 +56,7 @@ pub(super) fn json(text: &str, kinds: &Kinds, is_answer: bool) -> Hits {
     let mut hits = Hits::default();
     scan(text, kinds, &mut |kind, start, end| hits.add(kind, start, end, false));
     let mut key: Option<Token> = None;
+    let mut binaries: Vec<(usize, usize)> = Vec::new();
     for token in Tokens::of(text) {
         match token.kind {
             Kind::Number => {}
@@ -66,7 +67,9 @@ pub(super) fn json(text: &str, kinds: &Kinds, is_answer: bool) -> Hits {
             Kind::Text => {
                 let name = key.and_then(|key| text.get(key.start..key.end)).unwrap_or_default();
                 if is_answer && is_binary(name, text, token) {
-                    binary(text, token, kinds, &mut hits);
+                    binaries.push((token.start, token.end));
+                    let raw = text.get(token.start..token.end).unwrap_or_default();
+                    encoded(raw, (token.start, token.end), kinds, true, &mut hits);
                 } else {
                     string(text, token, name, kinds, &mut hits);
                 }
@@ -74,7 +77,18 @@ pub(super) fn json(text: &str, kinds: &Kinds, is_answer: bool) -> Hits {
         }
     }
     hits.list.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
+    without_chance(&mut hits.list, &binaries);
     hits
+}
+
+/// Takes out what binary data seems to hold as it stands, which is chance; both lists are sorted.
+/// What it decodes to counts, and is not edited.
+fn without_chance(hits: &mut Vec<Hit>, binaries: &[(usize, usize)]) {
+    let mut rest = binaries.iter().peekable();
+    hits.retain(|hit| {
+        while rest.next_if(|(_, end)| *end <= hit.start).is_some() {}
+        hit.is_binary || rest.peek().is_none_or(|(start, _)| hit.end <= *start)
+    });
 }
 
 /// Finds in a text that is no JSON, such as the value of a header.
@@ -190,12 +204,4 @@ fn is_binary(name: &str, text: &str, token: Token) -> bool {
         && !token.is_escaped
         && token.end - token.start >= MIN_BINARY_BYTES
         && text.as_bytes().get(token.start..token.end).is_some_and(|raw| raw.iter().all(is_base64))
-}
-
-/// Binary data: what it seems to hold as it stands is chance; what it decodes to counts, and is
-/// not edited.
-fn binary(text: &str, token: Token, kinds: &Kinds, hits: &mut Hits) {
-    hits.list.retain(|hit| hit.end <= token.start || token.end <= hit.start);
-    let raw = text.get(token.start..token.end).unwrap_or_default();
-    encoded(raw, (token.start, token.end), kinds, true, hits);
 }

@@ -12,10 +12,18 @@ struct Range {
     kind: KindId,
 }
 
+impl Range {
+    const fn of(hit: &Hit) -> Self {
+        Self { start: hit.start, end: hit.end, kind: hit.kind }
+    }
+}
+
 /// Edits a JSON text. Hits are sorted by where they begin. A number becomes a string. Names of
 /// members that are edited get a number each, so that no two become one.
 pub(super) fn json(text: &str, hits: &[Hit], kinds: &Kinds) -> String {
     let mut out = String::with_capacity(text.len() + 32 * hits.len().min(64));
+    // Apart from each other, so that each is looked at once.
+    let hits = merged(&hits.iter().map(Range::of).collect::<Vec<_>>());
     let mut from = 0;
     let mut first = 0;
     let mut edited_keys = 0_usize;
@@ -71,8 +79,7 @@ pub(super) fn json(text: &str, hits: &[Hit], kinds: &Kinds) -> String {
 pub(super) fn plain(text: &str, hits: &[Hit], kinds: &Kinds) -> String {
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
-    let range = |hit: &Hit| Range { start: hit.start, end: hit.end, kind: hit.kind };
-    for range in merged(&hits.iter().map(range).collect::<Vec<_>>()) {
+    for range in merged(&hits.iter().map(Range::of).collect::<Vec<_>>()) {
         out.push_str(text.get(from..range.start).unwrap_or_default());
         out.push_str(&format!("[redacted:{}]", kinds.name(range.kind)));
         from = range.end;

@@ -325,8 +325,7 @@ impl Checked {
     fn told(&self, call: &Call<'_>, way: Way, hits: &Hits) -> Vec<KindId> {
         let is_told = |kind: KindId| match self.ruling(call, way, kind) {
             (Action::Allow, is_excepted) => !is_excepted,
-            (Action::Block, _) => true,
-            (Action::Redact, _) => false,
+            (Action::Block | Action::Redact, _) => false,
         };
         hits.list.iter().map(|hit| hit.kind).filter(|kind| is_told(*kind)).collect()
     }

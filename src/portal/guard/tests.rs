@@ -230,7 +230,10 @@ fn every_part_of_an_answer_is_looked_at_and_binary_data_left_alone() {
         "structuredContent":{{"k":"{AWS}"}},"_meta":{{"x/y":"{AWS}"}}}}"#
     );
     let heard = guard.heard(&Given::of("{}").call(), &response(&text));
-    assert_eq!(after(&heard, ""), text.replace(AWS, "[redacted:aws-access-key]"));
+    // The image has the letters of a key by chance.
+    let want = text.replace(AWS, "[redacted:aws-access-key]");
+    let broken = image.replace(AWS, "[redacted:aws-access-key]");
+    assert_eq!(after(&heard, ""), want.replace(&broken, image));
     assert_eq!(heard.findings[0].count, 4);
     // A request has no binary data: there a member named so is like any other.
     let upload = format!(

@@ -17,7 +17,7 @@
 //! was.
 
 /// The texts.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 18] = [
     include_str!("../../../deploy/clickhouse/queries/findings-triage.sql"),
     include_str!("../../../deploy/clickhouse/queries/finding.sql"),
     include_str!("../../../deploy/clickhouse/queries/rule-volume.sql"),
@@ -28,6 +28,8 @@ const TEXTS: [&str; 16] = [
     include_str!("../../../deploy/clickhouse/queries/drift-history.sql"),
     include_str!("../../../deploy/clickhouse/queries/unapproved-tools.sql"),
     include_str!("../../../deploy/clickhouse/queries/portal-bypass.sql"),
+    include_str!("../../../deploy/clickhouse/queries/portal-calls.sql"),
+    include_str!("../../../deploy/clickhouse/queries/portal-refusals.sql"),
     include_str!("../../../deploy/clickhouse/queries/agents.sql"),
     include_str!("../../../deploy/clickhouse/queries/top-talkers.sql"),
     include_str!("../../../deploy/clickhouse/queries/sessions-shared.sql"),

@@ -119,6 +119,46 @@ fn use_without_approval() {
 }
 
 #[test]
+fn calls_through_the_portal() {
+    let calls = rows("portal-calls", &[]);
+    let columns = ["who", "user_name", "server", "method", "target", "calls", "refused", "found"];
+    let met: Vec<Value> = calls.iter().filter(|row| row["who"] == "u-1").cloned().collect();
+    assert_eq!(
+        picked(&met, &columns),
+        json!([
+            ["u-1", "ada@corp.test", "files", "resources/read", "file:///a", 1, 0, []],
+            ["u-1", "ada@corp.test", "files", "tools/call", "read_file", 1, 1, ["aws-access-key"]],
+        ])
+    );
+    let refused = rows("portal-refusals", &[]);
+    let columns = ["call", "target", "outcome", "refused_for", "policy", "rules", "findings"];
+    assert_eq!(
+        picked(&refused, &columns),
+        json!([[
+            "c1",
+            "read_file",
+            "refused",
+            "aws-access-key",
+            "files#1",
+            ["SMCP-5010"],
+            ["request aws-access-key 2 block /arguments/path"]
+        ]])
+    );
+    let logs = super::fixture::answer(
+        "store",
+        "SELECT * FROM mcp_portal_logs WHERE UserID = 'u-1' ORDER BY Datetime",
+    )
+    .unwrap();
+    let names: Vec<&String> = logs[0].as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 19, "{names:?}");
+    let columns = ["ToolCallName", "ResourceReadURI", "Success", "ServerResponseDurationMs"];
+    assert_eq!(
+        picked(&logs, &columns),
+        json!([["read_file", "", false, 0], ["", "file:///a", true, 2]])
+    );
+}
+
+#[test]
 fn clients_and_sessions() {
     let agents = rows("agents", &[]);
     let of = |name: &str| agents.iter().find(|row| row["software"] == name).unwrap();

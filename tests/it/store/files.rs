@@ -7,13 +7,15 @@ use serde_json::Value;
 use super::fixture::{answer, fixture};
 
 /// Tables, and how the last word on each row is read from them.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 8] = [
     ("findings", "(SELECT * FROM findings ORDER BY version DESC LIMIT 1 BY finding_id)"),
     ("mcp_messages", "mcp_messages"),
     ("flows", "flows"),
     ("tool_definitions", "tool_definitions"),
     ("sensor_stats", "sensor_stats"),
     ("servers", "servers"),
+    ("portal_calls", "portal_calls"),
+    ("mcp_portal_logs", "mcp_portal_logs"),
 ];
 
 /// Names of the columns that rows have.

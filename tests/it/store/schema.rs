@@ -6,7 +6,9 @@ use clickhouse::{Client, Row, RowOwned, RowRead, RowWrite};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shadowtap::sinks::rows::{FindingRow, FlowRow, MessageRow, SCHEMA, StatsRow, Table, ToolRow};
+use shadowtap::sinks::rows::{
+    CallRow, FindingRow, FlowRow, MessageRow, SCHEMA, StatsRow, Table, ToolRow,
+};
 use shadowtap::sinks::store::client::{Address, Compression, client};
 use shadowtap::sinks::store::migrate::{self, applied, apply, pending};
 use shadowtap::sinks::store::schema::{Cluster, MIGRATIONS, TABLES, Target, columns, users};
@@ -104,6 +106,7 @@ async fn all_round_trip(client: &Client) {
     round_trip::<FlowRow>(client, Table::Flows, rows()).await;
     round_trip::<ToolRow>(client, Table::Tools, rows()).await;
     round_trip::<StatsRow>(client, Table::Stats, rows()).await;
+    round_trip::<CallRow>(client, Table::Calls, rows()).await;
 }
 
 #[test]
