@@ -162,7 +162,7 @@ fn more_secrets_than_the_detectors_report_at_once_are_all_found() {
 /// Four letters and digits of a key.
 fn letters(number: usize) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    (0..4).map(|at| char::from(alphabet[(number * 7 + 3 >> (at * 2)) & 31])).collect()
+    (0..4).map(|at| char::from(alphabet[((number * 7 + 3) >> (at * 2)) & 31])).collect()
 }
 
 #[test]

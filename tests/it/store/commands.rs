@@ -72,13 +72,13 @@ fn a_store_is_migrated_when_it_is_asked_for_and_looked_at() {
     let status = at(&["store", "status"]);
     assert_eq!(status.code, 2);
     assert!(
-        status.stdout.contains("0 applied, 3 to be applied: `shadowtap store migrate --apply`")
+        status.stdout.contains("0 applied, 4 to be applied: `shadowtap store migrate --apply`")
     );
     assert!(status.stdout.contains("findings is missing"), "{}", status.stdout);
 
     let done = at(&["store", "migrate", "--apply"]);
     let want = "Applied migration 1 (tables).\nApplied migration 2 (endpoints).\n\
-                Applied migration 3 (sources).\n";
+                Applied migration 3 (sources).\nApplied migration 4 (portal).\n";
     assert_eq!((done.stdout.as_str(), done.code), (want, 0), "{}", done.stderr);
     let again = at(&["store", "migrate", "--apply"]);
     assert_eq!(again.stdout, "Nothing to do: all migrations are applied.\n");
@@ -90,7 +90,7 @@ fn a_store_is_migrated_when_it_is_asked_for_and_looked_at() {
     for part in [
         " ClickHouse 26.7.",
         "within 25.8 to 26.9",
-        "Migrations  3 applied",
+        "Migrations  4 applied",
         "  2 endpoints, 20",
         "  2026-11-16 08:00:00.000000\n",
         "  async_insert = ",
