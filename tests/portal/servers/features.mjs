@@ -83,7 +83,7 @@ const TOOLS = {
   async test_tool_with_progress(_, io) {
     for (const done of [0, 50, 100]) {
       await io.progress(done, 100);
-      if (done < 100) await sleep(50);
+      await sleep(50);
     }
     return say('Tool with progress executed');
   },
@@ -188,10 +188,8 @@ const TOOLS = {
   seen: (_, io) => say(JSON.stringify(io.headers ?? {})),
 };
 
-export function capabilities(isModern) {
-  const list = { listChanged: true };
-  return { tools: list, prompts: list, resources: { ...list, subscribe: true }, completions: {}, ...(isModern ? {} : { logging: {} }) };
-}
+const list = { listChanged: true };
+export const capabilities = { tools: list, prompts: list, resources: { ...list, subscribe: true }, completions: {}, logging: {} };
 
 /** A page of a list, where pages are asked for. */
 function page(name, items, cursor, io) {

@@ -65,7 +65,7 @@ async function changed(method, params) {
 }
 
 async function connected(transport) {
-  const server = new Server({ name: 'ts1', version: '1.0.0' }, { capabilities: capabilities(false), instructions: 'A server of tests.' });
+  const server = new Server({ name: 'ts1', version: '1.0.0' }, { capabilities, instructions: 'A server of tests.' });
   server.subscriptions = new Set();
   for (const [method, handle] of Object.entries({ ...METHODS, ...LEGACY_METHODS })) {
     server.setRequestHandler(SCHEMAS[method], (request, extra) => handle(request.params ?? {}, io(server, extra)));

@@ -42,7 +42,7 @@ function io(server, ctx, isModern) {
 
 async function changed(method, params) {
   for (const server of sessions.subscribers) {
-    const isWanted = params?.uri === undefined || server.subscriptions.has(params.uri);
+    const isWanted = params?.uri === undefined || server.isModern || server.subscriptions.has(params.uri);
     if (isWanted) await server.notification({ method, params }).catch(() => sessions.subscribers.delete(server));
   }
   if (method === 'notifications/tools/list_changed') modern?.notify.toolsChanged();
@@ -60,7 +60,7 @@ class Catalogue extends sdk.McpServer {
 function make({ era }) {
   const isModern = era === 'modern';
   const whole = new Catalogue({ name: 'ts2', version: '2.0.0' }, {
-    capabilities: capabilities(isModern),
+    capabilities,
     instructions: 'A server of tests.',
     requestState: { verify: states.verify },
     cacheHints: { 'tools/list': { ttlMs: 60_000, cacheScope: 'public' } },
@@ -78,7 +78,9 @@ function make({ era }) {
       }
     });
   }
-  if (!isModern) {
+  server.isModern = isModern;
+  // Over stdio the SDK knows who listens for what; over HTTP a modern server is there for one request.
+  if (!isModern || options.stdio) {
     sessions.subscribers.add(server);
     server.onclose = () => sessions.subscribers.delete(server);
   }
