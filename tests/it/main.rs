@@ -24,6 +24,7 @@ mod layering;
 mod live;
 mod logs;
 mod packets;
+mod portal;
 mod probes;
 mod proxies;
 mod run;

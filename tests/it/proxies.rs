@@ -10,7 +10,7 @@
 mod accepted;
 mod compare;
 mod forward;
-mod programs;
+pub mod programs;
 mod reverse;
 mod scene;
 mod templates;
