@@ -13,6 +13,7 @@ use shadowtap::sinks::store::schema::{Target, users};
 use crate::run::root;
 
 const CHART: &str = "deploy/helm/shadowtap";
+const CHARTS: [&str; 2] = [CHART, "deploy/helm/shadowtap-portal"];
 const UNIT: &str = "deploy/systemd/shadowtap.service";
 const COMPOSE: &str = "deploy/container/compose.yaml";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -220,8 +221,8 @@ fn alerts_name_metrics_that_there_are() {
     assert!(names.len() >= 10);
 }
 
-fn templates() -> Vec<(PathBuf, String)> {
-    let folder = root().join(CHART).join("templates");
+fn templates(chart: &str) -> Vec<(PathBuf, String)> {
+    let folder = root().join(chart).join("templates");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files
         .map(|path| {
@@ -249,11 +250,17 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_chart_uses_the_values_it_has() {
-    let values = yaml(&format!("{CHART}/values.yaml"));
+fn the_charts_use_the_values_they_have() {
+    for chart in CHARTS {
+        uses_its_values(chart);
+    }
+}
+
+fn uses_its_values(chart: &str) {
+    let values = yaml(&format!("{chart}/values.yaml"));
     let mut unused = BTreeSet::new();
     leaves(&values, "", &mut unused);
-    for (file, text) in templates() {
+    for (file, text) in templates(chart) {
         let name = file.display();
         let opened = ["if", "range", "with", "define"]
             .map(|word| text.matches(&format!("{{{{- {word} ")).count())
@@ -273,7 +280,7 @@ fn the_chart_uses_the_values_it_has() {
         for included in text.split("include \"").skip(1) {
             let wanted = included.split('"').next().unwrap();
             let define = format!("{{{{- define \"{wanted}\" ");
-            assert!(templates().iter().any(|(_, text)| text.contains(&define)), "{wanted}");
+            assert!(templates(chart).iter().any(|(_, text)| text.contains(&define)), "{wanted}");
         }
     }
     assert!(unused.is_empty(), "values that no template uses: {unused:?}");
@@ -322,39 +329,122 @@ fn conforms(schema: &Value, value: &Value, path: &str, whole: &Value) -> Result<
 }
 
 #[test]
-fn the_charts_values_fit_their_schema() {
-    let schema: Value =
-        serde_json::from_str(&text(&format!("{CHART}/values.schema.json"))).unwrap();
-    let values = yaml(&format!("{CHART}/values.yaml"));
-    conforms(&schema, &values, "", &schema).unwrap();
-    for key in values.as_object().unwrap().keys() {
-        assert!(schema["properties"].get(key).is_some(), "{key} is not in the schema");
+fn values_of_the_charts_fit_their_schemas() {
+    for (chart, port) in CHARTS.into_iter().zip(["/metrics/port", "/port"]) {
+        let schema: Value =
+            serde_json::from_str(&text(&format!("{chart}/values.schema.json"))).unwrap();
+        let values = yaml(&format!("{chart}/values.yaml"));
+        conforms(&schema, &values, "", &schema).unwrap();
+        for key in values.as_object().unwrap().keys() {
+            assert!(schema["properties"].get(key).is_some(), "{key} is not in the schema");
+        }
+        let mut wrong = values.clone();
+        *wrong.pointer_mut(port).unwrap() = 80.into();
+        conforms(&schema, &wrong, "", &schema).unwrap_err();
+        let chart = yaml(&format!("{chart}/Chart.yaml"));
+        assert_eq!((&chart["version"], &chart["appVersion"]), (&VERSION.into(), &VERSION.into()));
     }
-    let mut wrong = values.clone();
-    wrong["metrics"]["port"] = 80.into();
-    conforms(&schema, &wrong, "", &schema).unwrap_err();
+    let values = yaml(&format!("{CHART}/values.yaml"));
     let address: std::net::SocketAddr = DEFAULT_ADDRESS.parse().unwrap();
     assert_eq!(values["metrics"]["port"], address.port());
-    let chart = yaml(&format!("{CHART}/Chart.yaml"));
-    assert_eq!((&chart["version"], &chart["appVersion"]), (&VERSION.into(), &VERSION.into()));
 }
 
 #[test]
-fn the_chart_renders() {
-    let chart = root().join(CHART);
-    let chart = chart.to_str().unwrap();
-    let more = ["podMonitor.enabled=true", "approvals=x", "watch.keepPackets="];
-    for values in [&more[..0], &more[..]] {
-        let mut args = vec!["template", "test", chart];
-        args.extend(values.iter().flat_map(|value| ["--set", value]));
-        let Some(output) = tool("helm", &args) else { return };
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let manifests = String::from_utf8(output.stdout).unwrap();
-        for manifest in manifests.split("\n---\n") {
-            serde_saphyr::from_str::<Value>(manifest).unwrap();
+fn the_charts_render() {
+    let sensor = ["podMonitor.enabled=true", "approvals=x", "watch.keepPackets="];
+    let all = "podMonitor.enabled=true,ingress.enabled=true,ingress.host=h,tlsSecret=t";
+    let portal = ["config=x", all];
+    for (chart, kind, least, most) in [
+        (CHARTS[0], "DaemonSet", &sensor[..0], &sensor[..]),
+        (CHARTS[1], "Deployment", &portal[..1], &portal[..]),
+    ] {
+        let folder = root().join(chart);
+        for values in [least, most] {
+            let mut args = vec!["template", "test", folder.to_str().unwrap()];
+            args.extend(values.iter().flat_map(|value| ["--set", value]));
+            let Some(output) = tool("helm", &args) else { return };
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let manifests = String::from_utf8(output.stdout).unwrap();
+            for manifest in manifests.split("\n---\n") {
+                serde_saphyr::from_str::<Value>(manifest).unwrap();
+            }
+            assert!(manifests.contains(&format!("kind: {kind}")));
         }
-        assert!(manifests.contains("kind: DaemonSet"));
     }
+}
+
+const PORTAL_UNIT: &str = "deploy/portal/shadowtap-portal.service";
+
+#[test]
+fn the_portals_unit_has_no_privilege() {
+    let unit = text(PORTAL_UNIT);
+    for (name, value) in [
+        ("Restart", "on-failure"),
+        ("ExecReload", "/bin/kill -HUP $MAINPID"),
+        ("DynamicUser", "yes"),
+        ("StateDirectory", "shadowtap-portal"),
+        ("AmbientCapabilities", ""),
+        ("CapabilityBoundingSet", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateDevices", "yes"),
+        ("RestrictNamespaces", "yes"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("UMask", "0077"),
+    ] {
+        assert_eq!(directive(&unit, name), [value], "{name}");
+    }
+    let Some(output) = tool("systemd-analyze", &["verify", PORTAL_UNIT]) else { return };
+    let said = String::from_utf8(output.stderr).unwrap();
+    let complaints: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("shadowtap-portal.service") || line.contains(PORTAL_UNIT))
+        .filter(|line| !line.contains("Command /usr/bin/shadowtap is not executable"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+}
+
+#[test]
+fn the_portals_container_opens_loopback_only_and_runs_what_the_unit_runs() {
+    let compose = yaml("deploy/portal/compose.yaml");
+    let portal = &compose["services"]["portal"];
+    assert_eq!(portal["cap_drop"], serde_json::json!(["ALL"]));
+    assert_eq!(strings(&portal["ports"]), ["127.0.0.1:8443:8443"]);
+    assert_eq!(portal["image"], format!("shadowtap:{VERSION}"));
+    assert_eq!(portal["read_only"], true);
+    let words = strings(&portal["command"]).join(" ");
+    assert_eq!(words, "portal --config /etc/shadowtap-portal/portal.yaml");
+    let started = format!("/usr/bin/shadowtap {words}");
+    assert_eq!(directive(&text(PORTAL_UNIT), "ExecStart"), [started]);
+    let pod = text("deploy/helm/shadowtap-portal/templates/deployment.yaml");
+    let args = words.split(' ').map(|word| format!("            - {word}\n")).collect::<String>();
+    assert!(pod.contains(&format!("          args:\n{args}")));
+}
+
+#[test]
+fn the_worked_example_has_three_servers_and_two_groups() {
+    let portal = yaml("deploy/portal/portal.yaml");
+    let servers = portal["servers"].as_array().unwrap();
+    let ids: Vec<&str> = servers.iter().map(|server| server["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["code", "tickets", "docs"]);
+    let mut groups = BTreeSet::new();
+    for rule in portal["policy"]["rules"].as_array().unwrap() {
+        groups.extend(rule.get("groups").into_iter().flat_map(strings));
+        for server in rule.get("servers").into_iter().flat_map(strings) {
+            assert!(ids.contains(&server), "{server}");
+        }
+    }
+    assert_eq!(groups, ["engineers", "support"].into());
+    let known = portal["identity"]["issuers"][0]["groups"].as_object().unwrap().values();
+    assert_eq!(known.map(|group| group.as_str().unwrap()).collect::<BTreeSet<_>>(), groups);
+}
+
+#[test]
+#[ignore = "needs the portal command"]
+fn the_portal_takes_the_worked_example() {
+    let run = crate::run::run(&["portal", "check", "--config", "deploy/portal/portal.yaml"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
 }
 
 /// Flags that the files give to `shadowtap watch`.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::faulty::{FAULTS, Fault, Faulty};
 use super::wire::{begin, call, call_in, text};
-use super::world::{Portal, Upstream};
+use super::world::{Portal, Upstream, route};
 
 #[expect(clippy::disallowed_methods, reason = "tests wait by the clock")]
 fn now() -> Instant {
@@ -69,17 +69,17 @@ fn a_server_that_fails_gets_an_error_in_time_and_the_others_are_served() {
     for fault in FAULTS {
         bad.set(fault);
         let before = now();
-        let reply = call(portal.port, "/servers/bad/mcp", "echo", &json!({"text": "x"})).unwrap();
+        let reply = call(portal.port, &route("bad"), "echo", &json!({"text": "x"})).unwrap();
         assert!(before.elapsed() < Duration::from_secs(30), "{fault:?}");
         let message = reply.message().unwrap_or_else(|| panic!("{fault:?}: {reply:?}"));
         let is_told = message.get("error").is_some() || message["result"]["isError"] == true;
         // An event that is no message may be passed over.
         assert!(is_told || fault == Fault::BadEvent, "{fault:?}: {message}");
-        let other = call(portal.port, "/servers/good/mcp", "echo", &json!({"text": "y"})).unwrap();
+        let other = call(portal.port, &route("good"), "echo", &json!({"text": "y"})).unwrap();
         assert_eq!(text(&other).as_deref(), Some("y"), "beside {fault:?}");
     }
     bad.set(Fault::None);
-    let reply = call(portal.port, "/servers/bad/mcp", "echo", &json!({"text": "well"})).unwrap();
+    let reply = call(portal.port, &route("bad"), "echo", &json!({"text": "well"})).unwrap();
     assert_eq!(text(&reply).as_deref(), Some("well"));
 }
 
@@ -90,9 +90,9 @@ fn a_session_that_ended_upstream_is_begun_anew_in_under_a_second() {
     let server = Faulty::start(Fault::None);
     let url = server.url();
     let portal = Portal::start(folder.path(), &[("s", Upstream::Url(&url))]);
-    let session = begin(portal.port, "/servers/s/mcp").unwrap();
+    let session = begin(portal.port, &route("s")).unwrap();
     let echo = |said: &str| {
-        call_in(&session, portal.port, "/servers/s/mcp", "echo", &json!({"text": said})).unwrap()
+        call_in(&session, portal.port, &route("s"), "echo", &json!({"text": said})).unwrap()
     };
     assert_eq!(text(&echo("first")).as_deref(), Some("first"));
     for round in 0..20 {

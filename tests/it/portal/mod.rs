@@ -10,6 +10,7 @@
 //! is not there is skipped, and fails where CI runs. Everything is run without the portal too: that
 //! tells faults of the programs from faults of the portal.
 
+mod config;
 mod conformance;
 mod faults;
 mod faulty;

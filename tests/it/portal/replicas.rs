@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::faulty::{Fault, Faulty};
 use super::wire::{begin, call_in, text};
-use super::world::{Portal, Upstream};
+use super::world::{Portal, Upstream, route};
 
 /// A call that fails is sent again so often: that is what clients do with calls that may be repeated.
 const TRIES: usize = 20;
@@ -91,7 +91,7 @@ fn of_ten_thousand_calls_none_fails_while_replicas_die() {
     let mut replicas = [start(), start()];
     let ports = [replicas[0].port, replicas[1].port];
     let mut deaths = 0;
-    let failed = balanced(&ports, "/servers/s/mcp", 10_000, &mut |done| {
+    let failed = balanced(&ports, &route("s"), 10_000, &mut |done| {
         if done / 2_000 > deaths {
             let dies = &mut replicas[deaths as usize % 2];
             dies.kill();

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+pub use super::config::{KEYS, Upstream, portal_file, route};
 use crate::proxies::programs::{self, Process, free_port};
 use crate::run::root;
 
@@ -143,43 +144,6 @@ pub fn failures(told: &[Told]) -> Vec<String> {
     failed.map(|told| format!("{}: {}", told.feature, told.detail)).collect()
 }
 
-/// What the portal is to reach, and how.
-pub enum Upstream<'a> {
-    Url(&'a str),
-    Command(&'a [String]),
-}
-
-/// The portal's file for these servers: anonymous, everything allowed, on loopback. The only place of
-/// the tests that knows the names of its keys.
-pub fn portal_file(port: u16, key: &str, servers: &[(&str, Upstream<'_>)]) -> String {
-    let mut listed = Vec::new();
-    for (id, upstream) in servers {
-        let mut server = serde_json::json!({"id": id, "route": true});
-        match upstream {
-            Upstream::Url(url) => {
-                server["url"] = (*url).into();
-                // Servers of the tests are on loopback, where no server of a portal should be.
-                server["allow_private"] = true.into();
-            }
-            Upstream::Command(command) => server["command"] = (*command).into(),
-        }
-        listed.push(server);
-    }
-    let file = serde_json::json!({
-        "listen": format!("127.0.0.1:{port}"),
-        "keys": [key],
-        "identity": {"anonymous": true},
-        "legacy_sse": true,
-        "servers": listed,
-        "policy": {"allow": [{"groups": ["*"], "servers": ["*"], "tools": ["*"]}]},
-    });
-    // JSON is YAML.
-    serde_json::to_string_pretty(&file).unwrap()
-}
-
-/// A key of the tests, for sealed sessions: replicas have it in common.
-pub const KEY: &str = "not-a-secret-not-a-secret-not-a-secret-0001";
-
 /// The portal, running.
 pub struct Portal {
     pub port: u16,
@@ -192,7 +156,9 @@ impl Portal {
     pub fn start(folder: &Path, servers: &[(&str, Upstream<'_>)]) -> Self {
         let port = free_port();
         let file = folder.join(format!("portal-{port}.yaml"));
-        fs::write(&file, portal_file(port, KEY, servers)).unwrap();
+        let keys = folder.join("session-keys");
+        fs::write(&keys, KEYS).unwrap();
+        fs::write(&file, portal_file(port, keys.to_str().unwrap(), servers)).unwrap();
         let mut portal = Self { port, folder: folder.to_owned(), file, process: None };
         portal.restart();
         portal
@@ -219,6 +185,6 @@ impl Portal {
 
     /// The endpoint of one server, whose names are unchanged.
     pub fn route(&self, server: &str) -> String {
-        format!("http://127.0.0.1:{}/servers/{server}/mcp", self.port)
+        format!("http://127.0.0.1:{}{}", self.port, route(server))
     }
 }

@@ -1,0 +1,43 @@
+//! The portal's file for tests and benches.
+
+/// What the portal is to reach, and how.
+pub enum Upstream<'a> {
+    Url(&'a str),
+    Command(&'a [String]),
+}
+
+/// The portal's file for these servers: anonymous, everything allowed, on loopback. The only place of
+/// tests and benches that knows the names of its keys.
+pub fn portal_file(port: u16, key_file: &str, servers: &[(&str, Upstream<'_>)]) -> String {
+    let mut listed = Vec::new();
+    for (id, upstream) in servers {
+        let mut server = serde_json::json!({"id": id});
+        match upstream {
+            Upstream::Url(url) => {
+                server["url"] = (*url).into();
+                // Servers of the tests are on loopback, where no server of a portal should be.
+                server["private_addresses"] = true.into();
+            }
+            Upstream::Command(command) => server["command"] = (*command).into(),
+        }
+        listed.push(server);
+    }
+    let file = serde_json::json!({
+        "listen": format!("127.0.0.1:{port}"),
+        "session_key_file": key_file,
+        "identity": {"anonymous": true},
+        "legacy_sse": true,
+        "servers": listed,
+        "policy": {"rules": [{"name": "all", "effect": "allow"}]},
+    });
+    // JSON is YAML.
+    serde_json::to_string_pretty(&file).unwrap()
+}
+
+/// A file of the keys that seal sessions: replicas have it in common.
+pub const KEYS: &str = "1:0000000000000000000000000000000000000000000000000000000000000001\n";
+
+/// Path of the endpoint of one server, whose names are unchanged.
+pub fn route(server: &str) -> String {
+    format!("/mcp/{server}")
+}
