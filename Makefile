@@ -1,6 +1,6 @@
 # The two commands that a fresh machine needs: `make demo` and `make test`.
 # Both install what they need first: libpcap's headers and a C compiler, on Debian, and for the tests
-# ClickHouse as a library (0.6 GB, by npm, into target/engine).
+# ClickHouse as a library (0.6 GB, by npm, into target/engine), proxies, and MCP's SDKs.
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
@@ -20,6 +20,7 @@ test:
 	@deploy/install-build-deps.sh test
 	@deploy/engine/install.sh
 	@deploy/proxies/test-programs.sh
+	@deploy/portal-tests/install.sh
 	$(CARGO) test --locked
 	$(CARGO) run --locked --quiet -- rules check
 

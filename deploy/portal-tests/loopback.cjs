@@ -2,24 +2,15 @@
 // listens on this machine only. Servers of the conformance suite and of examples take all interfaces.
 'use strict';
 
-const net = require('node:net');
-const listen = net.Server.prototype.listen;
+const { Server } = require('node:net');
+const { _listen2: bind } = Server.prototype;
 
-/** The host of a TCP listener, changed where it is none of this machine's. */
-function local(host) {
-  return host === 'localhost' || host === '::1' || host?.startsWith('127.') ? host : '127.0.0.1';
-}
-
-net.Server.prototype.listen = function (...args) {
-  const [first, second] = args;
-  if (first !== null && typeof first === 'object' && !('fd' in first) && !('path' in first) && !('_handle' in first)) {
-    args[0] = { ...first, host: local(first.host) };
-  } else if (first === undefined || typeof first === 'function') {
-    args.unshift(0, '127.0.0.1');
-  } else if (typeof first === 'number' || /^\d+$/.test(String(first))) {
-    // listen(port[, host][, backlog][, callback])
-    if (typeof second === 'string') args[1] = local(second);
-    else args.splice(1, second === undefined ? 1 : 0, '127.0.0.1');
-  }
-  return listen.apply(this, args);
+// Where all ways to listen come together, with a name looked up already and none where there was none:
+// so what listens at once still does.
+Server.prototype._listen2 = function (address, port, family, backlog, fd, flags) {
+  const isSocket = typeof fd === 'number' && fd >= 0;
+  const isPath = family === -1;
+  const isLocal = address === '::1' || address?.startsWith('127.');
+  if (isSocket || isPath || isLocal) return bind.call(this, address, port, family, backlog, fd, flags);
+  return bind.call(this, '127.0.0.1', port, 4, backlog, fd, flags);
 };

@@ -165,8 +165,13 @@ fn peek(stream: &TcpStream) -> Option<Asked> {
 }
 
 /// Answers one request; `None` ends the connection.
-fn answer(mut stream: &TcpStream, state: &State) -> Option<()> {
+fn answer(stream: &TcpStream, state: &State) -> Option<()> {
     let asked = peek(stream)?;
+    respond(stream, &asked, state)?;
+    (!asked.head.contains("connection: close")).then_some(())
+}
+
+fn respond(mut stream: &TcpStream, asked: &Asked, state: &State) -> Option<()> {
     let fault = *state.fault.lock().unwrap();
     let method = asked.body["method"].as_str().unwrap_or_default();
     if method == "tools/call" {

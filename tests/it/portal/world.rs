@@ -94,7 +94,7 @@ impl Sdk {
         command.arg(option).arg(port.to_string());
         let mut process = Process::start(command, folder, &format!("server-{self:?}-{port}"));
         process.wait_for_port(port);
-        Server { port, url: format!("http://127.0.0.1:{port}/{path}"), process }
+        Server { url: format!("http://127.0.0.1:{port}/{path}"), _process: process }
     }
 
     /// What a client tells of a server, feature by feature.
@@ -114,9 +114,9 @@ impl Sdk {
 
 /// A server that runs.
 pub struct Server {
-    pub port: u16,
     pub url: String,
-    pub process: Process,
+    /// It ends with this.
+    _process: Process,
 }
 
 /// One feature, as a client found it.
