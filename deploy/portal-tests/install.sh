@@ -9,15 +9,9 @@
 #   loopback.cjs               what every one of them is started with: it listens on this machine only
 #
 # Python with the SDK of both eras is what `deploy/proxies/test-programs.sh` makes: target/proxies.
-# With `rmcp` as the first word, the Rust SDK's client and server are built too, into rust/.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-wants_rust=""
-if [ "${1:-}" = rmcp ]; then
-    wants_rust=yes
-    shift
-fi
 to=${1:-$here/../../target/portal-tests}
 mkdir -p "$to"
 to=$(cd "$to" && pwd)
@@ -48,7 +42,3 @@ if [ ! -x "$to/node" ] || ! cmp -s "$here/package-lock.json" "$to/package-lock.j
     rmdir "$to/fresh"
 fi
 cp "$here/loopback.cjs" "$to/loopback.cjs"
-
-if [ -n "$wants_rust" ]; then
-    cargo build --locked --manifest-path "$here/rmcp/Cargo.toml" --target-dir "$to/rust"
-fi

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
 
-use super::world::{Portal, Sdk, Server, Upstream, Way, have_programs, node, node_folder};
+use super::world::{
+    Portal, Sdk, Server, Upstream, Way, have_programs, node, node_folder, portal_file,
+};
 use crate::run::root;
 
 /// Revisions whose requirements the suite has.
@@ -53,6 +55,73 @@ fn examine(url: &str) -> Results {
     let output = command.arg(folder.path().join("released")).output().unwrap();
     read("released", &String::from_utf8_lossy(&output.stdout), &mut results);
     results
+}
+
+/// Scenarios for clients that need no authorization server.
+const CLIENT_SCENARIOS: [&str; 11] = [
+    "initialize",
+    "tools_call",
+    "elicitation-sep1034-client-defaults",
+    "sse-retry",
+    "request-metadata",
+    "sep-2322-client-request-state",
+    "http-standard-headers",
+    "http-custom-headers",
+    "http-invalid-tool-headers",
+    "json-schema-ref-no-deref",
+    "json-schema-2020-12-preservation",
+];
+
+/// What the suite finds of a client: the driver, or the portal that is put behind it.
+fn examine_client(through: Option<&std::path::Path>) -> BTreeMap<&'static str, String> {
+    let driver = root().join("tests/portal/clients/scenario.mjs");
+    let command = format!("{} {}", node_folder().join("node").display(), driver.display());
+    let mut results = BTreeMap::new();
+    for scenario in CLIENT_SCENARIOS {
+        let mut suite = suite("@modelcontextprotocol/conformance");
+        suite.args(["client", "--command", &command, "--scenario", scenario]);
+        // Node that the suite starts is to stay on loopback too.
+        let preload = format!("--require {}", node_folder().join("loopback.cjs").display());
+        suite.env("NODE_OPTIONS", preload);
+        if let Some(file) = through {
+            suite.env("SHADOWTAP_PORTAL", env!("CARGO_BIN_EXE_shadowtap"));
+            suite.env("SHADOWTAP_PORTAL_FILE", file);
+        }
+        let output = suite.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        let counts = said.lines().find_map(|line| line.strip_prefix("Passed: "));
+        let counts = counts.unwrap_or("no result").to_owned();
+        let is_well = counts.contains(" 0 failed") && !counts.starts_with("0/");
+        results.insert(scenario, if is_well { "passed".to_owned() } else { counts });
+    }
+    results
+}
+
+#[test]
+fn the_driver_of_the_scenarios_for_clients_passes_them() {
+    if !have_programs() {
+        return;
+    }
+    let mut results = examine_client(None);
+    results.retain(|_, result| result != "passed");
+    assert!(results.is_empty(), "{results:?}");
+}
+
+#[test]
+#[ignore = "needs the portal command"]
+fn the_portal_passes_the_scenarios_for_clients() {
+    if !have_programs() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portal.yaml");
+    // The driver fills in the port and the address.
+    let text = portal_file(0, "session-keys", &[("suite", Upstream::Url("URL"))]);
+    std::fs::write(&file, text.replace("127.0.0.1:0", "127.0.0.1:PORT")).unwrap();
+    let mut results = examine_client(Some(&file));
+    results.retain(|_, result| result != "passed");
+    assert!(results.is_empty(), "{results:?}");
 }
 
 fn fixture(folder: &std::path::Path) -> Server {

@@ -18,9 +18,10 @@ fn balanced(ports: &[u16], path: &str, calls: u64, between: &mut dyn FnMut(u64))
     const WORKERS: u64 = 8;
     let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let mut workers = Vec::new();
         for worker in 0..WORKERS {
             let (done, failed) = (&done, &failed);
-            scope.spawn(move || {
+            let worker = scope.spawn(move || {
                 // Spread enough for balancing, and the same in every run.
                 let mut random = worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
                 let mut any = || {
@@ -54,9 +55,9 @@ fn balanced(ports: &[u16], path: &str, calls: u64, between: &mut dyn FnMut(u64))
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
+            workers.push(worker);
         }
-        let all = calls / WORKERS * WORKERS;
-        while done.load(Ordering::Relaxed) < all {
+        while workers.iter().any(|worker| !worker.is_finished()) {
             between(done.load(Ordering::Relaxed));
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -79,6 +79,8 @@ try {
   const { tools } = has.tools ? await client.listTools() : { tools: [] };
   for (const tool of tools) {
     const args = scenario === 'tools_call' ? { a: 5, b: 3 } : fitting(tool.inputSchema);
+    // A schema is asked for to see whether it came through whole.
+    if (args.schema) args.schema = tools.find(other => other !== tool)?.inputSchema;
     await client.callTool({ name: tool.name, arguments: args }).catch(error => console.error(tool.name, error.message));
   }
   if (has.prompts) {
