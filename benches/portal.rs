@@ -31,6 +31,7 @@
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
+    dead_code,
     unreachable_pub,
     missing_docs,
     reason = "inputs are known"

@@ -29,8 +29,8 @@ impl Reply {
             return Some(value);
         }
         let data = self.body.lines().filter_map(|line| line.strip_prefix("data:"));
-        let messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-        messages.filter(|value| value.get("id").is_some()).last()
+        let mut messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+        messages.rfind(|value| value.get("id").is_some())
     }
 }
 
