@@ -493,8 +493,8 @@ const WHOLE: &str = "deploy/compose.yaml";
 fn the_whole_begins_with_the_tables_and_opens_nothing_to_the_network() {
     let compose = yaml(WHOLE);
     let services = compose["services"].as_object().unwrap();
-    let names: Vec<&str> = services.keys().map(|name| &**name).collect();
-    assert_eq!(names, ["clickhouse", "grafana", "migrate", "shadowtap"]);
+    let names: BTreeSet<&str> = services.keys().map(|name| &**name).collect();
+    assert_eq!(names, ["clickhouse", "grafana", "migrate", "shadowtap"].into());
     for (name, service) in services {
         assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
         assert!(service.get("privileged").is_none(), "{name}");
