@@ -19,10 +19,9 @@ pub use intake::{BodiesKind, Servers};
 pub use logs::{Beginning, Followed, LOGS_HELP, Logs, LogsCommand};
 pub use outputs::{Load, Outputs};
 pub use outputs_file::OutputsCommand;
-pub use portal::{PORTAL_HELP, Portal, PortalCommand};
+pub use portal::{PORTAL_HELP, Portal, PortalApprovals, PortalCommand, PortalRun, PortalToken};
 pub use portal_policy::{
-    PortalCommand, PortalDefinition, PortalExplain, PortalHold, PortalHolds, PortalPins,
-    PortalPolicy, PortalState,
+    PortalDefinition, PortalExplain, PortalHold, PortalHolds, PortalPins, PortalPolicy, PortalState,
 };
 pub use rules::{Export, Import, New, Rules};
 pub use store::{ClusterArgs, EngineArgs, Migrate, Sql, Status, Store, StoreAddress, Up};
@@ -98,9 +97,6 @@ pub enum Command {
     /// Put approved servers behind one endpoint, with policy, inspection and a record of each call.
     #[command(after_help = PORTAL_HELP)]
     Portal(Portal),
-    /// Approved MCP servers behind one endpoint.
-    #[command(subcommand)]
-    Portal(PortalCommand),
 }
 
 /// Where rules come from.

@@ -12,10 +12,6 @@ mod logs;
 mod outputs;
 mod outputs_file;
 mod portal;
-#[allow(dead_code, reason = "the command is wired where the portal's other commands are")]
-mod portal {
-    pub(super) mod token;
-}
 mod progress;
 mod replace;
 mod replay;
@@ -91,7 +87,6 @@ pub fn run(cli: Cli) -> Exit {
         Command::Ask(args) => ask::run(&args),
         Command::Outputs(command) => outputs_file::run(command),
         Command::Portal(args) => portal::run(&args),
-        Command::Portal(command) => portal::run(&command),
     };
     done.unwrap_or_else(|failure| {
         complain(&format!("error: {failure}"));

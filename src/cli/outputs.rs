@@ -36,6 +36,8 @@ pub(super) enum Run {
     Watch,
     /// It can.
     Replay,
+    /// It must never wait.
+    Portal,
 }
 
 impl Run {
@@ -43,6 +45,7 @@ impl Run {
         match self {
             Self::Watch => "watch",
             Self::Replay => "replay",
+            Self::Portal => "portal",
         }
     }
 }
@@ -197,9 +200,27 @@ impl Outputs {
                 complain(&format!("error: output {}: {error}", output.name));
             }
         }
-        let ended = self.boxes.into_iter().map(|outbox| outbox.finish(farewell));
-        ended.filter(|unsent| !unsent.is_nothing()).collect()
+        finish(self.boxes, farewell)
     }
+
+    /// The outputs over a network, where others have the files.
+    ///
+    /// # Errors
+    /// Outputs into files.
+    pub(super) fn into_boxes(self) -> Result<Vec<Outbox>, Failure> {
+        if let Some(FilesOutput { output, .. }) = self.files.first() {
+            let name = &output.name;
+            let text = format!("output {name}: records go to the files of the audit; take it out");
+            return Err(Failure::new(text));
+        }
+        Ok(self.boxes)
+    }
+}
+
+/// Delivers what can be in the time. Answers with the outputs that did not get everything.
+pub(super) fn finish(boxes: Vec<Outbox>, farewell: Farewell) -> Vec<Unsent> {
+    let ended = boxes.into_iter().map(|outbox| outbox.finish(farewell));
+    ended.filter(|unsent| !unsent.is_nothing()).collect()
 }
 
 fn options(args: &args::Outputs, run: Run, name: &str) -> Options {
@@ -207,7 +228,7 @@ fn options(args: &args::Outputs, run: Run, name: &str) -> Options {
         name: name.to_owned(),
         directory: args.spool.join(name),
         schema: SCHEMA,
-        full: if run == Run::Watch { Full::Lose } else { Full::Wait },
+        full: if run == Run::Replay { Full::Wait } else { Full::Lose },
         limits: Limits::default(),
         told: Arc::new(|notice: &Notice| complain(&notice.to_string())),
     }

@@ -1,5 +1,10 @@
 //! `shadowtap portal`.
 
+mod holds;
+mod pins;
+mod policy;
+mod token;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +14,15 @@ use std::time::{Duration, SystemTime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::args::{Portal, PortalCommand};
+use super::args::{Portal, PortalApprovals, PortalCommand, PortalRun, PortalToken};
+use super::outputs::{Outputs, Run, SHORT, finish, host_name};
 use super::{Exit, Failure, complain, load, print};
-use crate::portal::config::{self, Config, MAX_FILE_BYTES};
+use crate::portal::adapters::{Lasting, is_child};
+use crate::portal::config::{self, Config, MAX_FILE_BYTES, Problem};
 use crate::portal::front::{Front, Listening, Tls};
-use crate::portal::hub::parts::Parts;
 use crate::portal::hub::{Hub, KeyRing, View};
+use crate::sinks::outbox::Outbox;
+use crate::verdict::{PortalDraft, PortalServer, portal_approvals};
 
 /// How often signals, files and what nobody uses are looked at.
 const TURN: Duration = Duration::from_millis(200);
@@ -25,8 +33,12 @@ pub(super) fn run(args: &Portal) -> Result<Exit, Failure> {
     match &args.command {
         Some(PortalCommand::Check { file }) => {
             let config = read(file)?;
-            let (servers, address) = (config.file.servers.len(), config.file.listen.address);
-            print(&format!("{}: {servers} servers at {address}\n", file.display()))?;
+            let (servers, address) = (config.sections.servers.len(), config.address);
+            let policies = config.sections.policy.len();
+            print(&format!(
+                "{}: {servers} servers and {policies} policies, at {address}\n",
+                file.display()
+            ))?;
             Ok(Exit::Clean)
         }
         Some(PortalCommand::Schema) => {
@@ -34,21 +46,58 @@ pub(super) fn run(args: &Portal) -> Result<Exit, Failure> {
             print(&format!("{text}\n"))?;
             Ok(Exit::Clean)
         }
-        None => serve(&args.config, &parts),
+        Some(PortalCommand::Policy(command)) => policy::run(command),
+        Some(PortalCommand::Pins(command)) => pins::run(command),
+        Some(PortalCommand::Holds(command)) => holds::run(command),
+        Some(PortalCommand::Token(PortalToken::New { name, groups, expires })) => {
+            token::new(name, groups, expires.as_deref())?;
+            Ok(Exit::Clean)
+        }
+        Some(PortalCommand::Approvals(args)) => approvals(args),
+        None => serve(&args.run),
     }
+}
+
+/// Who decides, for the record: the user that the program runs as.
+fn operator() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let user = user.ok().filter(|user| !user.is_empty() && user.len() <= 128);
+    format!("cli:{}", user.as_deref().unwrap_or("unknown"))
+}
+
+/// Text of servers and clients on a terminal: no control or invisible character of theirs.
+fn shown(text: &str) -> String {
+    let show = |c: char| c == '\n' || matches!(c, ' '..='~') || c.is_alphanumeric();
+    text.chars().map(|c| if show(c) { c } else { '\u{fffd}' }).collect()
+}
+
+fn problems(file: &Path, problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(|of| format!("\n  {of}")).collect();
+    Failure::new(format!("{} has problems:{}", file.display(), lines.concat()))
 }
 
 fn read(file: &Path) -> Result<Config, Failure> {
     let text = load::text(file, MAX_FILE_BYTES)?;
-    config::parse(&text).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|of| format!("\n  {of}")).collect();
-        Failure::new(format!("{} has problems:{}", file.display(), lines.concat()))
-    })
+    config::parse(&text, file).map_err(|all| problems(file, &all))
 }
 
-/// The other parts of the portal, by their sections of the file.
-fn parts(_: &Config) -> Result<Parts, Failure> {
-    Err(Failure::new("this build has no identity, policy and upstream parts to serve with"))
+/// The approvals file by which sensors know the portal.
+fn approvals(args: &PortalApprovals) -> Result<Exit, Failure> {
+    let sections = read(&args.file)?.sections;
+    let servers = sections.servers.iter().map(|(server, _)| PortalServer {
+        id: server.id.to_string(),
+        url: if is_child(server) { String::new() } else { server.resource.to_string() },
+        owner: None,
+    });
+    let draft = PortalDraft {
+        url: Some(sections.place.resource().to_string()),
+        addresses: args.addresses.clone(),
+        owner: args.owner.clone(),
+        expires: args.expires,
+        servers: servers.collect(),
+    };
+    print(&portal_approvals(&draft).map_err(Failure::new)?)?;
+    Ok(Exit::Clean)
 }
 
 /// Signals that have come.
@@ -72,42 +121,52 @@ impl Signals {
     }
 }
 
-/// Serves until it is told to stop. `make` builds the other parts, at the start and at each reload.
-fn serve(file: &Path, make: &dyn Fn(&Config) -> Result<Parts, Failure>) -> Result<Exit, Failure> {
-    let config = read(file)?;
+/// Serves until it is told to stop.
+fn serve(run: &PortalRun) -> Result<Exit, Failure> {
+    let config = read(&run.config)?;
     let signals = Signals::new()?;
+    let outboxes = Outputs::open(&run.outputs, Run::Portal)?.into_boxes()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("portal")
         .build()
         .map_err(|error| Failure::new(format!("cannot begin: {error}")))?;
-    runtime.block_on(serving(file, config, make, &signals))
+    let outboxes = runtime.block_on(serving(run, config, outboxes, &signals))?;
+    // What is still under way after the patience was over ends here.
+    drop(runtime);
+    for unsent in finish(outboxes, SHORT) {
+        complain(&format!("notice: {unsent}"));
+    }
+    Ok(Exit::Clean)
 }
 
 async fn serving(
-    file: &Path,
+    run: &PortalRun,
     config: Config,
-    make: &dyn Fn(&Config) -> Result<Parts, Failure>,
+    outboxes: Vec<Outbox>,
     signals: &Signals,
-) -> Result<Exit, Failure> {
-    let ring = match &config.file.sessions.key_file {
+) -> Result<Vec<Outbox>, Failure> {
+    let file = &run.config;
+    let Config { address, max_connections, drain, session_keys, hub, limits, front, tls, sections } =
+        config;
+    let ring = match &session_keys {
         Some(path) => KeyRing::read(path),
         None => KeyRing::random(),
     };
     let ring = ring.map_err(Failure::new)?;
-    let tls = config.tls.clone().map(Tls::new).transpose().map_err(Failure::new)?;
-    let address = config.file.listen.address;
+    let tls = tls.map(Tls::new).transpose().map_err(Failure::new)?;
     let listener = TcpListener::bind(address)
         .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
-    let view = View { settings: config.hub.clone(), parts: make(&config)? };
-    let hub = Hub::new(view, ring, &config.limits);
-    let front = Front::new(Arc::clone(&hub), config.front.clone(), address);
-    let max = config.file.listen.max_connections;
-    let listening = Listening::start(Arc::clone(&front), listener, tls.clone(), max)
+    let replica = run.replica.clone().unwrap_or_else(host_name);
+    let started = Lasting::start(&sections, &replica, outboxes, Arc::new(complain));
+    let lasting = started.map_err(|all| problems(file, &all))?;
+    let parts = lasting.parts(sections).map_err(|all| problems(file, &all))?;
+    let hub = Hub::new(View { settings: hub, parts }, ring, &limits);
+    let front = Front::new(Arc::clone(&hub), front, address);
+    let listening = Listening::start(Arc::clone(&front), listener, tls.clone(), max_connections)
         .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     complain(&format!("the portal is at {scheme}://{}/mcp", listening.local_addr()));
-    let patience = Duration::from_secs(config.file.listen.drain_seconds);
     let mut files = Files::new(file, tls.as_deref());
     let mut turns = 0_u32;
     while !signals.stop.load(Relaxed) {
@@ -118,7 +177,7 @@ async fn serving(
             hub.tend();
         }
         if signals.reload.swap(false, Relaxed) || (is_look && files.changed()) {
-            match reload(file, make, &hub, &front, tls.as_deref()) {
+            match reload(file, &lasting, &hub, &front, tls.as_deref()) {
                 Ok(()) => complain("reloaded"),
                 Err(failure) => {
                     complain(&format!("error: not reloaded, what was stays in force: {failure}"));
@@ -128,23 +187,25 @@ async fn serving(
     }
     complain("stopping: calls that are under way may finish");
     front.drain();
-    listening.stop(patience).await;
-    Ok(Exit::Clean)
+    listening.stop(drain).await;
+    drop((front, hub));
+    Ok(lasting.finish().await)
 }
 
-/// Takes everything over, or nothing. Address, keys and bounds of sessions stay until a restart.
+/// Takes everything over, or nothing. Address, keys, bounds of sessions and the folder of records
+/// stay until a restart.
 fn reload(
     file: &Path,
-    make: &dyn Fn(&Config) -> Result<Parts, Failure>,
+    lasting: &Lasting,
     hub: &Hub,
     front: &Front,
     tls: Option<&Tls>,
 ) -> Result<(), Failure> {
     let config = read(file)?;
-    let parts = make(&config)?;
     if let Some(tls) = tls {
         tls.reload().map_err(Failure::new)?;
     }
+    let parts = lasting.parts(config.sections).map_err(|all| problems(file, &all))?;
     hub.replace(View { settings: config.hub, parts });
     front.replace(config.front);
     Ok(())

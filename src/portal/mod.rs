@@ -9,36 +9,38 @@
 //! ```
 //!
 //! - [`config`]: the file, checked; each part has its section
+//! - [`adapters`]: the parts as the hub wants them, from the sections of the file
 //! - [`wire`]: JSON-RPC messages whose parts stay as they came
 //! - [`principal`]: who calls, and the only keys that anything kept for somebody may have
-//! - `front`: HTTP for clients of all revisions, sessions, streams, pages
-//! - `identity`: tokens, certificates and assertions into principals
-//! - `hub`: routes, names, catalogues, and the bridge between revisions
-//! - `policy`, `pins`, `holds`: what somebody may list and call, what a server may offer, and what
+//! - [`front`]: HTTP for clients of all revisions, sessions, streams, pages
+//! - [`identity`]: tokens, certificates and assertions into principals
+//! - [`hub`]: routes, names, catalogues, and the bridge between revisions
+//! - [`policy`], [`pins`], [`holds`]: what somebody may list and call, what a server may offer, and what
 //!   waits for somebody's approval
 //! - [`guard`]: data-loss prevention and the rules of the enforce lane, in both directions
 //! - [`limits`]: rates and concurrency
 //! - [`upstream`]: servers of all revisions over HTTP, SSE and stdio
 //! - [`outbound`]: connections to others, guarded
-//! - `credentials`: what the portal shows to servers
+//! - [`credentials`]: what the portal shows to servers
 //! - [`audit`]: one record for each call
 //!
 //! A call is decided on its parsed body, never on the headers that mirror it (MCP 2026-07-28,
 //! Streamable HTTP, "Server Validation"), and by the server's own name for a tool, never by the
 //! name that clients see.
 
+pub mod adapters;
 pub mod audit;
 pub mod config;
-pub mod outbound;
-pub mod front;
-pub mod hub;
 pub mod credentials;
-pub mod identity;
+pub mod front;
+pub mod guard;
 pub mod holds;
+pub mod hub;
+pub mod identity;
+pub mod limits;
+pub mod outbound;
 pub mod pins;
 pub mod policy;
-pub mod guard;
-pub mod limits;
 pub mod principal;
 pub mod upstream;
 pub mod wire;

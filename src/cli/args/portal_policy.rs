@@ -4,20 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// `shadowtap portal`.
-#[derive(Debug, Subcommand)]
-pub enum PortalCommand {
-    /// Check, test and explain what people may list and call.
-    #[command(subcommand)]
-    Policy(PortalPolicy),
-    /// Show and approve what servers may offer.
-    #[command(subcommand)]
-    Pins(PortalPins),
-    /// Show and decide on calls that wait for approval.
-    #[command(subcommand)]
-    Holds(PortalHolds),
-}
-
 /// `shadowtap portal policy`.
 #[derive(Debug, Subcommand)]
 pub enum PortalPolicy {

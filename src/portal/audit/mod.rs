@@ -155,6 +155,12 @@ impl Audit {
         arguments(json, self.checked.argument_text)
     }
 
+    /// Whether spans are sent anywhere.
+    #[must_use]
+    pub const fn sends_spans(&self) -> bool {
+        self.exporter.is_some()
+    }
+
     /// The trace that a call belongs to.
     #[must_use]
     pub fn trace(&self, params: Option<&RawValue>, header: Option<&str>) -> Trace {

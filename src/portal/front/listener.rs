@@ -12,15 +12,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Caller, Front};
+use crate::portal::identity::client_verifier;
 use crate::sinks::pem;
 
 /// A TLS handshake that takes longer has failed.
@@ -89,22 +89,12 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, String> {
     let certificates = pem::certificates(&files.certificate)?;
     let key = pem::private_key(&files.key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let builder = match &files.client_ca {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for root in pem::certificates(path)? {
-                roots.add(root).map_err(|error| format!("{}: {error}", path.display()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(path) => builder.with_client_cert_verifier(client_verifier(path)?),
     };
     let mut config = builder.with_single_cert(certificates, key).map_err(|error| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
@@ -201,7 +191,7 @@ async fn connection(
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
 ) {
-    let address = peer.ip().to_canonical();
+    let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     match tls {
         None => {
             let caller = Caller { address, certificates: None, tls: false };

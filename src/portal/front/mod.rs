@@ -18,7 +18,7 @@ mod old;
 mod tests;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -91,7 +91,7 @@ struct View {
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its address.
-    pub address: IpAddr,
+    pub address: SocketAddr,
     /// Of a client that showed one.
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
     /// Whether the connection is TLS.
@@ -182,22 +182,18 @@ impl Front {
         }
         match self.hub.view().parts.record.ready() {
             Ok(()) => answers::plain(StatusCode::OK, "ready"),
-            Err(refusal) => answers::plain(StatusCode::SERVICE_UNAVAILABLE, &refusal.kind),
+            Err(refusal) => answers::plain(StatusCode::SERVICE_UNAVAILABLE, &refusal.message),
         }
     }
 
     fn metrics(&self) -> String {
         let (sessions, waiting) = self.hub.sizes();
-        let counters = self.hub.counters();
         let mut text = String::new();
         for (name, kind, help, value) in [
             ("requests_total", "counter", "Requests", self.requests.load(Relaxed)),
             ("connections", "gauge", "Connections open", self.connections.load(Relaxed)),
             ("sessions", "gauge", "Sessions in memory", sessions as u64),
             ("waiting_calls", "gauge", "Calls that wait for input", waiting as u64),
-            ("calls_total", "counter", "Calls sent to servers", counters.calls.load(Relaxed)),
-            ("refused_total", "counter", "Calls not let through", counters.refused.load(Relaxed)),
-            ("failed_total", "counter", "Calls a server failed", counters.failed.load(Relaxed)),
         ] {
             text.push_str(&format!(
                 "# HELP shadowtap_portal_{name} {help}.\n# TYPE shadowtap_portal_{name} {kind}\n\
@@ -245,6 +241,7 @@ impl Front {
         let origin = Origin {
             address: caller.address,
             user_agent: heads::value(&head.headers, "user-agent").map(Into::into),
+            traceparent: heads::value(&head.headers, "traceparent").map(Into::into),
             tls: caller.tls,
         };
         let arrived = Arrived {

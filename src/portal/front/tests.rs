@@ -63,7 +63,7 @@ impl Portal {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
-        let address = Ipv4Addr::LOCALHOST.into();
+        let address = (Ipv4Addr::LOCALHOST, 40_000).into();
         let caller = Caller { address, certificates: None, tls: false };
         Arc::clone(&self.front).serve(request, caller).await.unwrap()
     }

@@ -34,7 +34,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::value::RawValue;
 
 use super::principal::Principal;
-use super::wire::{self, Message, Raw, RpcError, code, raw};
+use super::wire::{Raw, RpcError, code, raw};
 use crate::exchange::Scheme;
 use crate::intake::Refusal;
 use crate::time::Timestamp;
@@ -106,6 +106,30 @@ pub struct Call<'a> {
     pub param_headers: &'a [(Box<str>, Box<str>)],
     /// Now.
     pub at: Timestamp,
+}
+
+/// What is heard from a server during a call, or goes to it beside the request.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// `result` of the server's response.
+    Result(&'a RawValue),
+    /// Error of the server.
+    Error(&'a RpcError),
+    /// A notification of the server: method and parameters.
+    Notification(&'a str, Option<&'a RawValue>),
+    /// A request of the server: method and parameters.
+    Request(&'a str, Option<&'a RawValue>),
+    /// The client's answer to a request of the server: to the server.
+    Reply(&'a RawValue),
+}
+
+impl Part<'_> {
+    const fn way(&self) -> Way {
+        match self {
+            Self::Reply(_) => Way::Request,
+            _ => Way::Response,
+        }
+    }
 }
 
 /// What becomes of a message.
@@ -257,40 +281,23 @@ impl Guard {
         outcome
     }
 
-    /// Looks at what is heard from a server during a call: notifications, requests of the server,
-    /// and the answer.
+    /// Looks at what is heard from a server during a call, and at what goes to it beside the request.
     #[must_use]
-    pub fn heard(&self, call: &Call<'_>, message: &Message) -> Outcome {
-        self.message(call, Way::Response, message)
-    }
-
-    /// Looks at what a client sends besides its requests: answers to requests of the server, and
-    /// notifications.
-    #[must_use]
-    pub fn said(&self, call: &Call<'_>, message: &Message) -> Outcome {
-        self.message(call, Way::Request, message)
-    }
-
-    fn message(&self, call: &Call<'_>, way: Way, message: &Message) -> Outcome {
+    pub fn heard(&self, call: &Call<'_>, part: Part<'_>) -> Outcome {
         let state = self.state();
-        let mut outcome = Outcome::pass();
+        let (way, mut outcome) = (part.way(), Outcome::pass());
         let error;
-        let text = match message {
-            Message::Request(wire::Request { params, .. })
-            | Message::Notification(wire::Notification { params, .. }) => params.as_deref(),
-            Message::Response(response) => match &response.outcome {
-                Ok(result) => Some(&**result),
-                Err(told) => {
-                    error = raw(told);
-                    Some(&*error)
-                }
-            },
+        let text = match part {
+            Part::Result(result) | Part::Reply(result) => Some(result),
+            Part::Notification(_, params) | Part::Request(_, params) => params,
+            Part::Error(told) => {
+                error = raw(told);
+                Some(&*error)
+            }
         };
         let Some(mut text) = text else { return outcome };
-        let kept = match message {
-            Message::Response(response) if way == Way::Response && response.outcome.is_ok() => {
-                state.rules.list(call, text, &mut outcome)
-            }
+        let kept = match part {
+            Part::Result(_) => state.rules.list(call, text, &mut outcome),
             _ => None,
         };
         if let Some(kept) = &kept {
@@ -298,7 +305,7 @@ impl Guard {
         }
         let hits = detect::json(text.get(), &state.kinds, way == Way::Response);
         let found = state.told(call, way, &hits);
-        if let Some(refusal) = state.rules.message(call, way, message, &found, &state.kinds) {
+        if let Some(refusal) = state.rules.message(call, way, part, &found, &state.kinds) {
             outcome.rules.push(refusal.rule.id.as_str().into());
             state.refuse(refusal, way, &mut outcome);
         }

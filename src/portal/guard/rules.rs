@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::config::{RulesSpec, Way};
 use super::kinds::{KindId, Kinds};
-use super::{Call, Outcome};
+use super::{Call, Outcome, Part};
 use crate::exchange::{Scheme, Version, Visibility};
 use crate::flow::At;
 use crate::inspect::secrets::Certainty;
@@ -120,13 +120,8 @@ impl Rules {
         if self.messages.is_empty() && self.servers.is_empty() {
             return None;
         }
-        let request = wire::Request {
-            id: wire::Id::Number(0),
-            method: call.method.into(),
-            params: call.params.map(ToOwned::to_owned),
-        };
-        let message = wire::Message::Request(request);
-        let message = read(&message, found, kinds)?;
+        let text = text(Some(call.method), true, [("params", call.params)]);
+        let message = read(&text, found, kinds)?;
         let around = Around::of(call);
         let refusal = self.on_message(call, Way::Request, &around, &message);
         refusal.or_else(|| {
@@ -140,14 +135,26 @@ impl Rules {
         &self,
         call: &Call<'_>,
         way: Way,
-        message: &wire::Message,
+        part: Part<'_>,
         found: &[KindId],
         kinds: &Kinds,
     ) -> Option<Refusal> {
         if self.messages.is_empty() {
             return None;
         }
-        let message = read(message, found, kinds)?;
+        let error;
+        let text = match part {
+            Part::Result(result) | Part::Reply(result) => {
+                text(None, true, [("result", Some(result))])
+            }
+            Part::Error(told) => {
+                error = wire::raw(told);
+                text(None, true, [("error", Some(&error))])
+            }
+            Part::Notification(method, params) => text(Some(method), false, [("params", params)]),
+            Part::Request(method, params) => text(Some(method), true, [("params", params)]),
+        };
+        let message = read(&text, found, kinds)?;
         self.on_message(call, way, &Around::of(call), &message)
     }
 
@@ -255,11 +262,30 @@ fn tool(kind: &'static str, json: &RawValue) -> Tool {
     }
 }
 
+/// The text of a message. Its id is of no interest to rules.
+fn text(method: Option<&str>, has_id: bool, rest: [(&str, Option<&RawValue>); 1]) -> String {
+    let mut text = String::from(r#"{"jsonrpc":"2.0""#);
+    if has_id {
+        text.push_str(r#","id":0"#);
+    }
+    if let Some(method) = method {
+        text.push_str(r#","method":"#);
+        text.push_str(wire::raw(&method).get());
+    }
+    for (name, value) in rest {
+        if let Some(value) = value {
+            text.extend([",\"", name, "\":", value.get()]);
+        }
+    }
+    text.push('}');
+    text
+}
+
 /// A message as rules read it, with what was found in it.
-fn read(message: &wire::Message, found: &[KindId], kinds: &Kinds) -> Option<Message> {
+fn read(text: &str, found: &[KindId], kinds: &Kinds) -> Option<Message> {
     let mut read = None;
     let mut reader = Reader::default();
-    reader.push(message.to_json().as_bytes(), &mut |item| {
+    reader.push(text.as_bytes(), &mut |item| {
         if let Item::Message(message) = item {
             read.get_or_insert(*message);
         }

@@ -3,6 +3,7 @@ use std::path::Path;
 use super::config::Spec;
 use super::*;
 use crate::portal::principal::{Owner, Proof};
+use crate::portal::wire::{self, Message};
 
 /// Obviously fake, and of the right shape.
 const AWS: &str = "AKIAQ3EGRWZ5WBL7KXPA";
@@ -89,9 +90,8 @@ fn redacted(params: &str) -> String {
     after(&request(&quiet(REDACT), params), params)
 }
 
-fn response(text: &str) -> Message {
-    let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{text}}}"#);
-    Message::parse(text.as_bytes(), 64).unwrap()
+fn result(text: &str) -> Raw {
+    RawValue::from_string(text.to_owned()).unwrap()
 }
 
 #[test]
@@ -191,11 +191,11 @@ exceptions:
     assert!(matches!(guard.request(&given.call()).verdict, Verdict::Pass));
     given.name = "other";
     assert!(!guard.request(&given.call()).passes());
-    let heard = guard.heard(&Given::of("{}").call(), &response(&secret));
+    let heard = guard.heard(&Given::of("{}").call(), Part::Result(&result(&secret)));
     assert_eq!(after(&heard, ""), r#"{"t":"[redacted:aws-access-key]"}"#);
     let card = format!(r#"{{"t":"visa card {CARD}"}}"#);
     assert_eq!(after(&request(&guard, &card), &card), r#"{"t":"visa card [redacted:card]"}"#);
-    let heard = guard.heard(&Given::of("{}").call(), &response(&card));
+    let heard = guard.heard(&Given::of("{}").call(), Part::Result(&result(&card)));
     assert_eq!(after(&heard, ""), "<card>");
 }
 
@@ -229,7 +229,7 @@ fn every_part_of_an_answer_is_looked_at_and_binary_data_left_alone() {
         {{"type":"resource","resource":{{"uri":"file:///x","text":"a {AWS}"}}}}],
         "structuredContent":{{"k":"{AWS}"}},"_meta":{{"x/y":"{AWS}"}}}}"#
     );
-    let heard = guard.heard(&Given::of("{}").call(), &response(&text));
+    let heard = guard.heard(&Given::of("{}").call(), Part::Result(&result(&text)));
     // The image has the letters of a key by chance.
     let want = text.replace(AWS, "[redacted:aws-access-key]");
     let broken = image.replace(AWS, "[redacted:aws-access-key]");
@@ -242,10 +242,10 @@ fn every_part_of_an_answer_is_looked_at_and_binary_data_left_alone() {
     );
     assert_eq!(after(&request(&guard, &upload), ""), "<aws-access-key>");
     let blob = upload.replace("data", "blob");
-    let passes = guard.heard(&Given::of("{}").call(), &response(&blob));
+    let passes = guard.heard(&Given::of("{}").call(), Part::Result(&result(&blob)));
     assert!(matches!(passes.verdict, Verdict::Pass) && passes.findings.len() == 1);
-    let blocked =
-        quiet("defaults: {secrets: block}").heard(&Given::of("{}").call(), &response(&blob));
+    let blocked = quiet("defaults: {secrets: block}")
+        .heard(&Given::of("{}").call(), Part::Result(&result(&blob)));
     assert_eq!(after(&blocked, ""), "<aws-access-key>");
 }
 
@@ -274,10 +274,15 @@ fn errors_notifications_and_questions_of_servers_are_looked_at() {
         ),
     ] {
         let message = Message::parse(text.as_bytes(), 64).unwrap();
-        assert_eq!(after(&guard.heard(&given.call(), &message), ""), want);
+        let part = match &message {
+            Message::Request(of) => Part::Request(&of.method, of.params.as_deref()),
+            Message::Notification(of) => Part::Notification(&of.method, of.params.as_deref()),
+            Message::Response(of) => Part::Error(of.outcome.as_ref().unwrap_err()),
+        };
+        assert_eq!(after(&guard.heard(&given.call(), part), ""), want);
     }
-    let answer = response(&format!(r#"{{"action":"accept","content":{{"k":"{AWS}"}}}}"#));
-    assert_eq!(after(&guard.said(&given.call(), &answer), ""), "<aws-access-key>");
+    let answer = result(&format!(r#"{{"action":"accept","content":{{"k":"{AWS}"}}}}"#));
+    assert_eq!(after(&guard.heard(&given.call(), Part::Reply(&answer)), ""), "<aws-access-key>");
 }
 
 /// P33: values of `x-mcp-header` parameters may hold secrets.
@@ -349,7 +354,7 @@ fn a_definition_that_a_rule_refuses_does_not_cost_the_list() {
     let list = format!(
         r#"{{"tools":[{{"name":"good","x":1e1}},{{"name":"bad","description":"{hidden}"}}],"nextCursor":"n"}}"#
     );
-    let heard = guard.heard(&given.call(), &response(&list));
+    let heard = guard.heard(&given.call(), Part::Result(&result(&list)));
     assert_eq!(after(&heard, ""), r#"{"tools":[{"name":"good","x":1e1}],"nextCursor":"n"}"#);
     let dropped = Dropped { kind: "tool", name: "bad".into(), rule: "SMCP-4002".into() };
     assert_eq!(heard.dropped, [dropped]);

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -138,7 +138,7 @@ struct Entry {
 /// All calls that wait here.
 #[derive(Debug)]
 pub struct Holds {
-    settings: Checked,
+    settings: RwLock<Arc<Checked>>,
     desk: Option<Desk>,
     table: Mutex<HashMap<Key, Entry>>,
     changed: Notify,
@@ -158,7 +158,17 @@ impl Holds {
             None => desk::random()?,
         };
         let forms = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &forms);
+        let settings = RwLock::new(Arc::new(settings));
         Ok(Self { settings, desk, table: Mutex::default(), changed: Notify::new(), forms })
+    }
+
+    /// Goes by something else from now on; what waits stays on the list.
+    pub fn replace(&self, settings: Checked) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    fn settings(&self) -> Arc<Checked> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -174,7 +184,7 @@ impl Holds {
             tool: Arc::clone(&held.tool),
             digest: held.digest.clone(),
         };
-        let end = Instant::now() + timeout.min(self.settings.timeout);
+        let end = Instant::now() + timeout.min(self.settings().timeout);
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -214,16 +224,17 @@ impl Holds {
             return Some(Outcome::Released { by });
         }
         let own = table.keys().filter(|other| other.owner == key.owner).count();
-        if table.len() >= self.settings.max_waiting || own >= self.settings.max_waiting_each {
+        let settings = self.settings();
+        if table.len() >= settings.max_waiting || own >= settings.max_waiting_each {
             return Some(Outcome::Full);
         }
         let Some(id) = id() else { return Some(Outcome::Full) };
-        let waiting = Waiting::new(id, held, wall(), self.settings.timeout);
+        let waiting = Waiting::new(id, held, wall(), settings.timeout);
         if let Some(desk) = &self.desk {
             // It can still be decided on the page.
             drop(desk.put(&waiting));
         }
-        let until = now + self.settings.timeout;
+        let until = now + settings.timeout;
         table.insert(key.clone(), Entry { waiting, until, decided: None });
         None
     }
@@ -272,7 +283,8 @@ impl Holds {
     /// # Errors
     /// Why not.
     pub fn may_decide(&self, approver: &Principal, waiting: &Waiting) -> Result<(), Refused> {
-        let groups = self.settings.approvers(waiting.tier);
+        let settings = self.settings();
+        let groups = settings.approvers(waiting.tier);
         if !groups.iter().any(|group| approver.is_in(group)) {
             return Err(Refused::NotApprover);
         }
@@ -280,7 +292,7 @@ impl Holds {
         let is_own = **issuer == *waiting.issuer && **subject == *waiting.subject;
         // Of anybody and nobody one cannot tell that they are not the same.
         let is_nobody = approver.proof == crate::portal::principal::Proof::Nobody;
-        if (is_own || is_nobody) && !self.settings.allow_requester {
+        if (is_own || is_nobody) && !settings.allow_requester {
             return Err(Refused::OwnCall);
         }
         Ok(())

@@ -87,6 +87,8 @@ pub struct Settings {
     pub call_idle: Duration,
     /// A call takes so long at most.
     pub call_total: Duration,
+    /// Longest answer to a call, all its messages together, in bytes.
+    pub max_answer_bytes: usize,
     /// How long a call waits for input that the client was asked for: 10 minutes at most.
     pub input_life: Duration,
     /// Calls that wait so.
@@ -105,6 +107,7 @@ impl Default for Settings {
             stream_after: Duration::from_millis(250),
             call_idle: Duration::from_secs(120),
             call_total: Duration::from_secs(3_600),
+            max_answer_bytes: 64 << 20,
             input_life: Duration::from_secs(600),
             max_waiting: 4_096,
         }

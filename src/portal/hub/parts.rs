@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use rustls::pki_types::CertificateDer;
 use serde_json::value::RawValue;
 
 use crate::mcp::methods::Revision;
+use crate::portal::audit::Trace;
+use crate::portal::guard::{Found, Part};
+use crate::portal::policy::Hints;
 use crate::portal::principal::Principal;
 use crate::portal::upstream::{ClientSide, Failure, Peer, Ticket};
 use crate::portal::wire::{Raw, Response, RpcError, code};
@@ -67,6 +70,8 @@ pub struct Call {
     pub name: Box<str>,
     /// The name that the client knows.
     pub public: Box<str>,
+    /// Of the list that it is on; `None` if it is on none.
+    pub mark: Option<Mark>,
     /// `params`, as the client sent them.
     pub params: Option<Raw>,
     /// `params.arguments`, as the client sent them.
@@ -81,9 +86,11 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The other end of the connection.
-    pub address: IpAddr,
+    pub address: SocketAddr,
     /// `User-Agent`.
     pub user_agent: Option<Box<str>>,
+    /// `traceparent` (W3C Trace Context), for calls whose `_meta` has none.
+    pub traceparent: Option<Box<str>>,
     /// Whether the connection is TLS.
     pub tls: bool,
 }
@@ -91,10 +98,14 @@ pub struct Origin {
 /// Why something is not done, as much as the client is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// In words: "refused by policy".
+    /// In a word: `policy`, `tool-rate`, `aws-access-key`.
     pub kind: Arc<str>,
+    /// In words: "refused by policy".
+    pub message: Arc<str>,
     /// Of the policy or rule, to be quoted to whoever is asked about it.
     pub id: Option<Arc<str>>,
+    /// Where to ask.
+    pub contact: Option<Arc<str>>,
     /// When to try again.
     pub retry_after: Option<Duration>,
     /// The same answer as for a name that is not there.
@@ -102,10 +113,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With a kind only.
+    /// With a kind and words only.
     #[must_use]
-    pub fn new(kind: &str) -> Self {
-        Self { kind: kind.into(), id: None, retry_after: None, is_hidden: false }
+    pub fn new(kind: &str, message: &str) -> Self {
+        Self {
+            kind: kind.into(),
+            message: message.into(),
+            id: None,
+            contact: None,
+            retry_after: None,
+            is_hidden: false,
+        }
     }
 
     /// As the client is told.
@@ -115,13 +133,16 @@ impl Refusal {
             self.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         let mut data = serde_json::Map::new();
         data.insert("kind".to_owned(), (&*self.kind).into());
-        if let Some(id) = &self.id {
-            data.insert("id".to_owned(), (&**id).into());
+        let texts = [("id", &self.id), ("contact", &self.contact)];
+        for (name, text) in
+            texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)))
+        {
+            data.insert(name.to_owned(), (&**text).into());
         }
         if let Some(after) = retry_after_ms {
             data.insert("retryAfterMs".to_owned(), after.into());
         }
-        RpcError::with_data(code::REFUSED, &self.kind, &data)
+        RpcError::with_data(code::REFUSED, &self.message, &data)
     }
 }
 
@@ -135,13 +156,23 @@ pub trait Gate: Send + Sync + fmt::Debug {
     ) -> Task<'a, Result<Arc<Principal>, Box<Answer>>>;
 }
 
+/// What policy and pins make of a thing when its list comes. It is shown to them again with each
+/// use of the thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Canonical digest of the definition, where such things are pinned.
+    pub digest: Option<Arc<str>>,
+    /// What the server says of its effects.
+    pub hints: Hints,
+}
+
 /// One thing of a list that a server gave.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed<'a> {
     /// The server's own name for it.
     pub name: &'a str,
-    /// As it came.
-    pub raw: &'a RawValue,
+    /// What was made of it.
+    pub mark: &'a Mark,
 }
 
 /// Said of a call that may go on.
@@ -154,7 +185,9 @@ pub struct Allowed {
     /// Risk tier.
     pub tier: Option<Arc<str>>,
     /// State of the pin: "approved", "new", "changed".
-    pub pin: Option<Arc<str>>,
+    pub pin: Option<&'static str>,
+    /// Digest of what is pinned.
+    pub digest: Option<Arc<str>>,
 }
 
 /// What policy, pins and holds say of a call.
@@ -182,6 +215,9 @@ pub trait Rulings: Send + Sync + fmt::Debug {
     /// Whether this server is there at all for somebody.
     fn sees(&self, principal: &Principal, server: &str) -> bool;
 
+    /// Takes in the whole list of a server, as it came: what is made of each, in their order.
+    fn fetched(&self, server: &str, kind: Kind, items: &[&RawValue]) -> Vec<Mark>;
+
     /// Which of a server's whole list somebody may see; as many as `items`, in their order.
     fn list(
         &self,
@@ -207,41 +243,17 @@ pub enum Verdict {
     Blocked(Refusal),
 }
 
-/// Something that inspection found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What it is.
-    pub kind: Arc<str>,
-    /// Rule that says so, if it is one.
-    pub rule: Option<Arc<str>>,
-    /// How often.
-    pub count: u32,
-    /// Whether it came from the server.
-    pub is_inbound: bool,
-}
-
 /// What inspection says of a message.
 #[derive(Clone, Debug, Default)]
 pub struct Inspected {
     /// What becomes of it.
     pub verdict: Verdict,
+    /// The `Mcp-Param-*` headers to be sent, where one had to be edited.
+    pub param_headers: Option<Vec<(Box<str>, Box<str>)>>,
     /// For the record.
     pub found: Vec<Found>,
-}
-
-/// A message from a server, or to it as the answer to one of its own requests.
-#[derive(Clone, Copy, Debug)]
-pub enum Part<'a> {
-    /// `result` of the server's response.
-    Result(&'a RawValue),
-    /// Error of the server.
-    Error(&'a RpcError),
-    /// A notification of the server.
-    Notification(&'a str, Option<&'a RawValue>),
-    /// A request of the server.
-    Request(&'a str, Option<&'a RawValue>),
-    /// The client's answer to a request of the server: from the client.
-    Reply(&'a RawValue),
+    /// Ids of rules that refused it, or took something out of it.
+    pub rules: Vec<Box<str>>,
 }
 
 /// Guard: data-loss prevention and rules.
@@ -296,12 +308,22 @@ pub struct Entry {
     pub allowed: Allowed,
     /// What inspection found, both ways.
     pub found: Vec<Found>,
+    /// Ids of rules that refused it, or took something out of its answer.
+    pub rules: Vec<Box<str>>,
+    /// Of the request, as JSON.
+    pub id: Box<str>,
+    /// Revision that the server speaks, where it was reached.
+    pub server_revision: Option<Revision>,
+    /// Where it stands in a trace.
+    pub trace: Option<Trace>,
     /// How it ended.
     pub ending: Ending,
     /// From the request to its end.
     pub total: Duration,
-    /// From when it was sent to the server until that answered; `None` if it was not sent.
+    /// From when it was sent to the server until that had answered; `None` if it was not sent.
     pub upstream: Option<Duration>,
+    /// Until the server's first sign.
+    pub first_byte: Option<Duration>,
     /// Bytes of the result.
     pub response_bytes: usize,
 }
@@ -313,6 +335,10 @@ pub trait Record: Send + Sync + fmt::Debug {
     /// # Errors
     /// When they cannot, and calls are to be refused then.
     fn ready(&self) -> Result<(), Refusal>;
+
+    /// Where a call stands in a trace: the one that it names, or one that begins here. The parameters
+    /// that go on to the server name the portal's own span then, if spans are sent anywhere.
+    fn trace(&self, call: &Call) -> Option<(Trace, Option<Raw>)>;
 
     /// Takes a call in.
     fn record(&self, entry: Entry);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,6 +14,8 @@ use super::parts::*;
 use super::{KeyRing, Limits, Route, Server, Settings, View, names};
 use crate::mcp::methods::Revision;
 use crate::portal::Task;
+use crate::portal::audit::Trace;
+use crate::portal::guard::Part;
 use crate::portal::hub::Hub;
 use crate::portal::principal::{Owner, Principal, Proof};
 use crate::portal::upstream::{
@@ -54,6 +57,10 @@ impl Rulings for Open {
         true
     }
 
+    fn fetched(&self, _: &str, _: Kind, items: &[&RawValue]) -> Vec<Mark> {
+        vec![Mark::default(); items.len()]
+    }
+
     fn list(
         &self,
         principal: &Principal,
@@ -66,11 +73,11 @@ impl Rulings for Open {
 
     fn call<'a>(&'a self, call: &'a Call) -> Ruling<'a> {
         if hides(&call.principal, &call.name) {
-            let refusal = Refusal::new("refused by policy");
+            let refusal = Refusal::new("policy", "refused by policy");
             return Ruling::Deny(Refusal { is_hidden: true, ..refusal });
         }
         match &*call.name {
-            "blocked" => Ruling::Deny(Refusal::new("refused by policy")),
+            "blocked" => Ruling::Deny(Refusal::new("policy", "refused by policy")),
             _ => Ruling::Allow(Allowed::default()),
         }
     }
@@ -85,10 +92,10 @@ impl Inspect for Open {
     fn request(&self, call: &Call) -> Inspected {
         let has = call.arguments.as_ref().is_some_and(|raw| raw.get().contains("hunter2"));
         let verdict = match has {
-            true => Verdict::Blocked(Refusal::new("refused: secret in arguments")),
+            true => Verdict::Blocked(Refusal::new("secret", "refused: secret in arguments")),
             false => Verdict::Pass,
         };
-        Inspected { verdict, found: Vec::new() }
+        Inspected { verdict, ..Inspected::default() }
     }
 
     fn heard(&self, _: &Call, _: Part<'_>) -> Inspected {
@@ -113,6 +120,10 @@ impl Kept {
 }
 
 impl Record for Kept {
+    fn trace(&self, _: &Call) -> Option<(Trace, Option<Raw>)> {
+        None
+    }
+
     fn ready(&self) -> Result<(), Refusal> {
         Ok(())
     }

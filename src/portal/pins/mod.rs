@@ -20,6 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
@@ -105,6 +106,8 @@ pub enum Event {
 pub struct Looked {
     /// One for each definition, in their order.
     pub states: Vec<State>,
+    /// Their canonical digests; none where nothing is pinned, or the definition is none.
+    pub digests: Vec<Option<Arc<str>>>,
     /// What is to be told.
     pub events: Vec<Event>,
 }
@@ -136,14 +139,19 @@ fn name(kind: DefinitionKind, definition: &RawValue) -> Option<Box<str>> {
     wire::text(Some(definition), member).filter(|name| name.len() <= MAX_NAME_BYTES)
 }
 
+/// Between two looks at the file for the sake of calls.
+const REFRESH: Duration = Duration::from_millis(250);
+
 type Place = (Box<str>, &'static str);
 
 #[derive(Debug, Default)]
 struct Inner {
     document: Document,
     stamp: file::Stamp,
+    /// When a call last had the file looked at.
+    refreshed: Option<Instant>,
     /// The last list, as it came: most lists are the same as the one before.
-    last: HashMap<Place, Vec<(Box<str>, State)>>,
+    last: HashMap<Place, Vec<(Box<str>, State, Option<Arc<str>>)>>,
     /// Latest state of each name.
     current: HashMap<Place, HashMap<Box<str>, PinState>>,
     /// Lost aliases and names that went, told already.
@@ -196,7 +204,11 @@ impl Pins {
         now: Timestamp,
     ) -> Looked {
         if !self.settings.is_pinned(kind) {
-            return Looked { states: vec![State::Unpinned; list.len()], events: Vec::new() };
+            return Looked {
+                states: vec![State::Unpinned; list.len()],
+                digests: vec![None; list.len()],
+                events: Vec::new(),
+            };
         }
         let mut inner = self.lock();
         let mut events = Vec::new();
@@ -204,10 +216,11 @@ impl Pins {
         let place: Place = (server.into(), key(kind));
         if let Some(last) = inner.last.get(&place)
             && last.len() == list.len()
-            && last.iter().zip(list).all(|((text, _), now)| **text == *now.get())
+            && last.iter().zip(list).all(|((text, ..), now)| **text == *now.get())
         {
-            let states = last.iter().map(|(_, state)| state.clone()).collect();
-            return Looked { states, events };
+            let (states, digests) =
+                last.iter().map(|(_, state, digest)| (state.clone(), digest.clone())).unzip();
+            return Looked { states, digests, events };
         }
         let found: Vec<_> = list.iter().map(|definition| found(kind, definition)).collect();
         self.keep(&mut inner, &place, &found, now, &mut events);
@@ -216,7 +229,9 @@ impl Pins {
         for found in &found {
             let state = match found {
                 // Of two definitions of one name nobody knows which is meant.
-                Some(found) if names.insert(&*found.name) => self.state_of(&inner, &place, found),
+                Some(found) if names.insert(&*found.name) => {
+                    self.state_of(&inner, &place, &found.name, &found.digest)
+                }
                 _ => State::Quarantined(None),
             };
             states.push(state);
@@ -226,11 +241,17 @@ impl Pins {
             current.filter_map(|(found, it)| Some((found.as_ref()?.name.clone(), it.pin())));
         let current = current.collect();
         self.gone(&mut inner, &place, &names, &mut events);
-        let last = list.iter().zip(&states).map(|(raw, state)| (raw.get().into(), state.clone()));
+        let digests: Vec<Option<Arc<str>>> = found
+            .iter()
+            .map(|found| found.as_ref().map(|found| Arc::from(found.digest.as_str())))
+            .collect();
+        let last = list.iter().zip(states.iter().zip(&digests));
+        let last =
+            last.map(|(raw, (state, digest))| (raw.get().into(), state.clone(), digest.clone()));
         let last = last.collect();
         inner.last.insert(place.clone(), last);
         inner.current.insert(place, current);
-        Looked { states, events }
+        Looked { states, digests, events }
     }
 
     /// Keeps what nobody has seen before: approved at first use, where that is wanted, or waiting.
@@ -274,16 +295,16 @@ impl Pins {
         }
     }
 
-    fn state_of(&self, inner: &Inner, (server, kind): &Place, found: &Found) -> State {
-        let entry = inner.document.entry(server, kind, &found.name);
+    fn state_of(&self, inner: &Inner, (server, kind): &Place, name: &str, digest: &str) -> State {
+        let entry = inner.document.entry(server, kind, name);
         let is_warning = self.settings.mode == Mode::Warn;
         let Some(entry) = entry else { return State::Quarantined(None) };
-        if entry.approved.iter().any(|version| version.digest == found.digest) {
+        if entry.approved.iter().any(|version| version.digest == digest) {
             return State::Approved;
         }
-        let pending = entry.pending.iter().find(|version| version.digest == found.digest);
+        let pending = entry.pending.iter().find(|version| version.digest == digest);
         let difference = pending.and_then(|version| version.difference.clone()).map(Arc::new);
-        let is_rejected = entry.rejected.contains(&found.digest);
+        let is_rejected = entry.rejected.iter().any(|rejected| rejected == digest);
         match difference {
             _ if is_rejected => State::Quarantined(difference),
             Some(difference)
@@ -318,6 +339,29 @@ impl Pins {
                 events.push(Event::Gone(name));
             }
         }
+    }
+
+    /// State of a definition that was on a list, by its digest; without one, of a name that was on
+    /// none, as [`Self::state`] has it. For calls: whether the file has changed is looked at four
+    /// times a second at most.
+    #[must_use]
+    pub fn pin(
+        &self,
+        server: &str,
+        kind: DefinitionKind,
+        name: &str,
+        digest: Option<&str>,
+    ) -> PinState {
+        if !self.settings.is_pinned(kind) {
+            return PinState::Unpinned;
+        }
+        let Some(digest) = digest else { return self.state(server, kind, name) };
+        let mut inner = self.lock();
+        if inner.refreshed.is_none_or(|last| last.elapsed() > REFRESH) {
+            inner.refreshed = Some(Instant::now());
+            self.refresh(&mut inner, &mut Vec::new());
+        }
+        self.state_of(&inner, &(server.into(), key(kind)), name, digest).pin()
     }
 
     /// Latest state of a name, for a call. A name that this program has not seen on a list counts

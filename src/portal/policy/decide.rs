@@ -1,7 +1,7 @@
 //! Decisions.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as CedarDecision, Effect, Entities, Entity,
@@ -18,6 +18,8 @@ use super::{Basis, Circumstances, Decision, Hints, Item, Kind, Phase, PinState, 
 use crate::portal::principal::{Owner, Principal, Proof};
 use crate::rules::{Problem, Report, Source};
 
+/// Most answers of [`Policy::sees`] that are kept.
+const MAX_SEEN: usize = 16_384;
 /// Id of the policy in decisions that rest on what is pinned.
 const PINS: &str = "pins";
 /// Id of the policy in decisions that rest on `hold_tiers`.
@@ -34,9 +36,13 @@ pub struct Policy {
     /// Groups that policies name: others make no difference.
     groups: BTreeSet<Arc<str>>,
     slices: Slices,
+    seen: Seen,
     names: Names,
     limits: Limits,
 }
+
+/// Whether people in certain groups may do anything at a server.
+type Seen = RwLock<HashMap<(Vec<Arc<str>>, Box<str>), bool>>;
 
 /// Types and actions of the schema, parsed once.
 #[derive(Debug)]
@@ -142,8 +148,19 @@ impl Policy {
             let own = literals.iter().filter(|uid| *uid.type_name() == names.group);
             groups.extend(own.map(|uid| Arc::from(uid.id().unescaped())));
         }
-        let (slices, limits) = (Slices::default(), Limits::default());
-        Ok(Self { rules, entries, source, classes, hold_tiers, groups, slices, names, limits })
+        let (slices, seen, limits) = (Slices::default(), Seen::default(), Limits::default());
+        Ok(Self {
+            rules,
+            entries,
+            source,
+            classes,
+            hold_tiers,
+            groups,
+            slices,
+            seen,
+            names,
+            limits,
+        })
     }
 
     /// The same with other bounds for arguments.
@@ -176,6 +193,30 @@ impl Policy {
     #[must_use]
     pub fn tier(&self, item: &Item<'_>) -> Tier {
         tier::tier(&self.classes, item.server, item.kind, item.name, item.hints)
+    }
+
+    /// Whether a server is there at all for somebody: whether any policy could allow anything at it.
+    #[must_use]
+    pub fn sees(&self, principal: &Principal, server: &str) -> bool {
+        let key = (self.groups_of(principal), Box::from(server));
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sees) = seen.get(&key) {
+            return *sees;
+        }
+        drop(seen);
+        let allows = |entry: &Entry| {
+            let scope = &entry.scope;
+            entry.ruling != Ruling::Deny
+                && scope.group.as_ref().is_none_or(|group| key.0.contains(group))
+                && scope.server.as_ref().is_none_or(|own| own.matches(server))
+        };
+        let sees = self.entries.iter().any(allows);
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MAX_SEEN {
+            seen.clear();
+        }
+        seen.insert(key, sees);
+        sees
     }
 
     /// Whether somebody is shown something. What may be called with some arguments is shown, and

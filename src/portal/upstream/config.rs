@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::portal::credentials::config::Kind as Auth;
 use crate::portal::outbound::{Reaching, Target};
 use crate::time::span;
 
@@ -75,6 +76,16 @@ pub struct ChildLimits {
     pub files: Option<u64>,
 }
 
+/// Other words for a tool or prompt.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverrideSpec {
+    /// In place of its name: 1 to 40 letters and digits, with single `-` or `_` between them.
+    pub alias: Option<String>,
+    /// In place of its description.
+    pub description: Option<String>,
+}
+
 /// A server behind the portal: a `url`, or a `command` that is run.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +95,15 @@ pub struct Spec {
     /// For people. Default: the id.
     #[serde(default)]
     pub title: Option<String>,
+    /// Begins the names of its tools and prompts in place of the id.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// Other names and descriptions, by the server's own names of tools and prompts.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, OverrideSpec>,
+    /// What the portal shows to it. Default: nothing.
+    #[serde(default)]
+    pub auth: Auth,
     /// Its endpoint.
     #[serde(default)]
     pub url: Option<String>,
@@ -201,9 +221,11 @@ pub struct Server {
 }
 
 impl Spec {
+    /// Checks it. Files are relative to `base`.
+    ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn check(self) -> Result<Server, Vec<Problem>> {
+    pub fn check(self, base: &Path) -> Result<Server, Vec<Problem>> {
         let mut problems = Vec::new();
         let at = |member: &str| format!("servers.{}.{member}", self.id);
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -220,20 +242,26 @@ impl Spec {
                 problems.push(Problem { at: at(member), what: "must be at least 1".to_owned() });
             }
         }
-        let place = self.place().map_err(|(member, what)| {
+        if self.shared && matches!(self.auth, Auth::Person(_) | Auth::TokenExchange(_)) {
+            let what = "must be false where `auth` shows who calls".to_owned();
+            problems.push(Problem { at: at("shared"), what });
+        }
+        let place = self.place(base).map_err(|(member, what)| {
             problems.push(Problem { at: at(member), what });
         });
         let (Ok((place, resource)), true) = (place, problems.is_empty()) else {
             return Err(problems);
         };
-        let or = |span: Option<Span>, seconds| span.map_or_else(|| Duration::from_secs(seconds), |span| span.0);
+        let or = |span: Option<Span>, seconds| {
+            span.map_or_else(|| Duration::from_secs(seconds), |span| span.0)
+        };
         Ok(Server {
             title: Arc::from(self.title.as_deref().unwrap_or(&self.id)),
             id: Arc::from(self.id),
             resource: Arc::from(resource),
             place,
             is_shared: self.shared,
-            ca_file: self.ca_file,
+            ca_file: self.ca_file.map(|file| base.join(file)),
             reaching: if self.private_addresses { Reaching::INSIDE } else { Reaching::default() },
             connect: or(self.connect_timeout, 5),
             idle: or(self.idle_timeout, 60),
@@ -244,7 +272,7 @@ impl Spec {
         })
     }
 
-    fn place(&self) -> Result<(Place, String), (&'static str, String)> {
+    fn place(&self, base: &Path) -> Result<(Place, String), (&'static str, String)> {
         match (&self.url, &self.command) {
             (Some(url), None) => {
                 let target = Target::parse(url).map_err(|why| ("url", why))?;
@@ -262,7 +290,7 @@ impl Spec {
                     argv: argv.clone(),
                     env: self.env.clone(),
                     pass_env: self.pass_env.clone(),
-                    cwd: self.cwd.clone(),
+                    cwd: self.cwd.as_ref().map(|cwd| base.join(cwd)),
                     limits: self.limits,
                     idle_stop: self.idle_stop.map_or(Duration::from_secs(600), |span| span.0),
                     max_restarts: self.max_restarts.unwrap_or(5),
@@ -280,7 +308,7 @@ mod tests {
     use super::*;
 
     fn check(yaml: &str) -> Result<Server, Vec<Problem>> {
-        serde_saphyr::from_str::<Spec>(yaml).unwrap().check()
+        serde_saphyr::from_str::<Spec>(yaml).unwrap().check(Path::new(""))
     }
 
     #[test]
@@ -298,6 +326,10 @@ mod tests {
             ("{id: a, url: 'http://a.example'}", "servers.a.url"),
             ("{id: 'a b', url: 'https://a.example'}", "servers.a b.id"),
             ("{id: a, url: 'https://a.example', max_concurrent: 0}", "servers.a.max_concurrent"),
+            (
+                "{id: a, url: 'https://a.example', shared: true, auth: {kind: person}}",
+                "servers.a.shared",
+            ),
         ] {
             assert_eq!(check(yaml).unwrap_err()[0].at, at, "{yaml}");
         }

@@ -2,7 +2,7 @@
 //! the server speaks.
 
 pub mod config;
-mod counters;
+pub mod counters;
 mod envelope;
 mod http;
 mod mux;

@@ -114,6 +114,13 @@ impl Upstreams {
         self.0.entries.values().map(|entry| &entry.site.server)
     }
 
+    /// Canonical URI of a server (RFC 8707), or its command line; empty if there is none.
+    #[must_use]
+    pub fn resource(&self, server: &str) -> Arc<str> {
+        let entry = self.0.entries.get(server);
+        entry.map_or_else(Arc::default, |entry| Arc::clone(&entry.site.server.resource))
+    }
+
     /// The conversation with a server: the one there is, or one begun now. `conversation` is the
     /// client's session, where it has one; `ticket` what is known of the upstream's from elsewhere.
     ///

@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::can_ask;
+use super::resolve::unknown;
 use crate::mcp::methods::Revision;
 use crate::portal::Body;
-use crate::portal::hub::parts::failed;
+use crate::portal::hub::parts::{Kind, Listed, Mark, failed};
 use crate::portal::hub::session::Asker;
 use crate::portal::hub::stream::{EventId, driven, event};
 use crate::portal::hub::{Context, Hub, Reply, Session};
@@ -53,6 +54,14 @@ impl Wanted {
             _ => false,
         }
     }
+}
+
+/// Whether somebody may read a resource, and so hear of its changes.
+fn may_read(ctx: &Context, server: &Arc<str>, uri: &str, mark: Option<Mark>) -> bool {
+    let mark = mark.unwrap_or_default();
+    let listed = Listed { name: uri, mark: &mark };
+    let rulings = &ctx.view.parts.rulings;
+    rulings.list(&ctx.principal, server, Kind::Resource, &[listed]) == [true]
 }
 
 impl Hub {
@@ -172,7 +181,7 @@ impl Hub {
     ) -> Result<Raw, RpcError> {
         let missing = || RpcError::new(code::INVALID_PARAMS, "`uri` is missing");
         let uri = text(request.params.as_deref(), "uri").ok_or_else(missing)?;
-        let server = self.owner_of(ctx, &uri).await?;
+        let (server, mark) = self.owner_of(ctx, &uri).await?;
         let told = |failure| crate::portal::upstream::told(&failure, &server);
         let peer = self.peer(ctx, &server).await.map_err(told)?;
         if let Some(session) = &ctx.session {
@@ -184,6 +193,9 @@ impl Hub {
                 Reply::Response(response) => response.outcome,
                 Reply::Events(_) => Ok(raw(&Map::new())),
             };
+        }
+        if !may_read(ctx, &server, &uri, mark) {
+            return Err(unknown(Kind::Resource, &uri));
         }
         let Some(session) = &ctx.session else { return Ok(raw(&Map::new())) };
         let mut inner = session.inner();
@@ -270,7 +282,8 @@ impl Hub {
     ) {
         let mut own = Vec::new();
         for uri in &wanted.resource_subscriptions {
-            if self.owner_of(&ctx, uri).await.is_ok_and(|owner| owner == server) {
+            let Ok((owner, mark)) = self.owner_of(&ctx, uri).await else { continue };
+            if owner == server && may_read(&ctx, &server, uri, mark) {
                 own.push(uri.clone());
             }
         }

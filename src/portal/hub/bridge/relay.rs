@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::portal::hub::parts::{Part, Verdict};
+use crate::portal::guard::Part;
+use crate::portal::hub::parts::Verdict;
 use crate::portal::hub::session::Asker;
 use crate::portal::hub::{Context, Hub};
 use crate::portal::wire::{Id, Notification, Response, member};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::routing;
-use crate::portal::hub::catalogue::Mirror;
-use crate::portal::hub::parts::Kind;
+use crate::portal::hub::catalogue::{Mirror, Rows};
+use crate::portal::hub::parts::{Kind, Mark};
 use crate::portal::hub::{Context, Hub, Server, names};
 use crate::portal::wire::{Raw, Request, RpcError, code, member, object, raw, text};
 
@@ -22,6 +22,16 @@ pub(super) struct Target {
     /// With the server's own name; `None` if they stay.
     pub(super) params: Option<Raw>,
     pub(super) mirrors: Vec<Mirror>,
+    /// Of the list that it is on.
+    pub(super) mark: Option<Mark>,
+}
+
+/// A tool or prompt, found by the name that clients know.
+struct Named {
+    server: Arc<str>,
+    name: Box<str>,
+    mirrors: Vec<Mirror>,
+    mark: Option<Mark>,
 }
 
 /// The same words for what is not there and what somebody may not know of.
@@ -54,13 +64,14 @@ impl Hub {
         let what = format!("`{key}` is missing");
         let named = text(params, key).ok_or_else(|| RpcError::new(code::INVALID_PARAMS, &what))?;
         if kind == Kind::Resource {
-            let server = self.owner_of(ctx, &named).await?;
+            let (server, mark) = self.owner_of(ctx, &named).await?;
             let public = named.clone();
-            return Ok(Target { server, kind, name: named, public, params: None, mirrors: vec![] });
+            let (params, mirrors) = (None, Vec::new());
+            return Ok(Target { server, kind, name: named, public, params, mirrors, mark });
         }
-        let (server, name, mirrors) = self.named(ctx, kind, &named).await?;
+        let Named { server, name, mirrors, mark } = self.named(ctx, kind, &named).await?;
         let renamed = (name != named).then(|| object(params, vec![(key, Some(raw(&name)))]));
-        Ok(Target { server, kind, name, public: named, params: renamed, mirrors })
+        Ok(Target { server, kind, name, public: named, params: renamed, mirrors, mark })
     }
 
     /// Methods that are not known here go on where there is one server only.
@@ -78,6 +89,7 @@ impl Hub {
             public: request.method.clone(),
             params: None,
             mirrors: Vec::new(),
+            mark: None,
         })
     }
 
@@ -87,21 +99,20 @@ impl Hub {
         ctx: &Arc<Context>,
         kind: Kind,
         public: &str,
-    ) -> Result<(Arc<str>, Box<str>, Vec<Mirror>), RpcError> {
+    ) -> Result<Named, RpcError> {
         let none = || unknown(kind, public);
         let sees = |server: &&Server| ctx.view.parts.rulings.sees(&ctx.principal, &server.id);
         if ctx.route.is_transparent {
             let server = ctx.route.servers.first().filter(sees).ok_or_else(none)?;
-            let mut mirrors = Vec::new();
-            // Which headers mirror what is known from the list only.
-            if ctx.is_modern()
-                && kind == Kind::Tool
-                && let Ok(rows) = self.rows(ctx, server, kind).await
-            {
-                let row = rows.by_name.get(public).and_then(|at| rows.rows.get(*at));
-                mirrors = row.map(|row| row.mirrors.clone()).unwrap_or_default();
-            }
-            return Ok((Arc::clone(&server.id), public.into(), mirrors));
+            // What is known of it is known from the list only.
+            let rows = self.rows(ctx, server, kind).await.ok();
+            let row = rows.as_ref().and_then(|rows| rows.rows.get(*rows.by_name.get(public)?));
+            return Ok(Named {
+                server: Arc::clone(&server.id),
+                name: public.into(),
+                mirrors: row.map(|row| row.mirrors.clone()).unwrap_or_default(),
+                mark: row.map(|row| row.mark.clone()),
+            });
         }
         let prefix = names::prefix_of(public).ok_or_else(none)?;
         let mut servers = ctx.route.servers.iter();
@@ -109,7 +120,12 @@ impl Hub {
         let rows = self.rows(ctx, server, kind).await?;
         let at = rows.by_public.get(public).ok_or_else(none)?;
         let row = rows.rows.get(*at).ok_or_else(none)?;
-        Ok((Arc::clone(&server.id), row.name.clone(), row.mirrors.clone()))
+        Ok(Named {
+            server: Arc::clone(&server.id),
+            name: row.name.clone(),
+            mirrors: row.mirrors.clone(),
+            mark: Some(row.mark.clone()),
+        })
     }
 
     /// The server that has a resource: the one that lists it, else the one whose template it fits,
@@ -118,18 +134,19 @@ impl Hub {
         self: &Arc<Self>,
         ctx: &Arc<Context>,
         uri: &str,
-    ) -> Result<Arc<str>, RpcError> {
+    ) -> Result<(Arc<str>, Option<Mark>), RpcError> {
         let none = || unknown(Kind::Resource, uri);
         if let [server] = ctx.route.servers.as_slice() {
             let sees = ctx.view.parts.rulings.sees(&ctx.principal, &server.id);
-            return if sees { Ok(Arc::clone(&server.id)) } else { Err(none()) };
+            return if sees { Ok((Arc::clone(&server.id), None)) } else { Err(none()) };
         }
         let lists = self.all_rows(ctx, Kind::Resource).await;
         let lists: Vec<_> =
             lists.into_iter().filter_map(|(of, rows)| Some((of.id, rows.ok()?))).collect();
-        let lister = lists.iter().find(|(_, rows)| rows.by_name.contains_key(uri));
-        if let Some((server, _)) = lister {
-            return Ok(Arc::clone(server));
+        let row = |rows: &Rows| rows.rows.get(*rows.by_name.get(uri)?).map(|row| row.mark.clone());
+        let mut listed = lists.iter().filter_map(|(server, rows)| Some((server, row(rows)?)));
+        if let Some((server, mark)) = listed.next() {
+            return Ok((Arc::clone(server), Some(mark)));
         }
         let templates = self.all_rows(ctx, Kind::Template).await;
         let templates: Vec<_> =
@@ -140,7 +157,7 @@ impl Hub {
         };
         let owner = templates.iter().find(|(_, rows)| rows.rows.iter().any(|row| fits(&row.name)));
         if let Some((server, _)) = owner {
-            return Ok(Arc::clone(server));
+            return Ok((Arc::clone(server), None));
         }
         let scheme = uri.split(':').next().unwrap_or_default();
         let has_scheme = |name: &str| name.split(':').next() == Some(scheme);
@@ -153,7 +170,7 @@ impl Hub {
         owners.sort();
         owners.dedup();
         match owners.as_slice() {
-            [server] => Ok(Arc::clone(server)),
+            [server] => Ok((Arc::clone(server), None)),
             _ => Err(none()),
         }
     }
@@ -166,15 +183,16 @@ impl Hub {
         let missing = || RpcError::new(code::INVALID_PARAMS, "`ref` is missing");
         let of: Raw = member(params, "ref").ok_or_else(missing)?;
         if let Some(uri) = text(Some(&of), "uri") {
-            let server = self.owner_of(ctx, &uri).await?;
+            let (server, mark) = self.owner_of(ctx, &uri).await?;
             let kind = Kind::Resource;
             let public = uri.clone();
-            return Ok(Target { server, kind, name: uri, public, params: None, mirrors: vec![] });
+            let (params, mirrors) = (None, Vec::new());
+            return Ok(Target { server, kind, name: uri, public, params, mirrors, mark });
         }
         let public = text(Some(&of), "name").ok_or_else(missing)?;
-        let (server, name, _) = self.named(ctx, Kind::Prompt, &public).await?;
+        let Named { server, name, mark, .. } = self.named(ctx, Kind::Prompt, &public).await?;
         let of = object(Some(&of), vec![("name", Some(raw(&name)))]);
         let params = Some(object(params, vec![("ref", Some(of))]));
-        Ok(Target { server, kind: Kind::Prompt, name, public, params, mirrors: vec![] })
+        Ok(Target { server, kind: Kind::Prompt, name, public, params, mirrors: vec![], mark })
     }
 }

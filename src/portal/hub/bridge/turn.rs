@@ -10,9 +10,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::resolve::{Target, unknown};
 use crate::mcp::methods::Revision;
+use crate::portal::guard::Part;
 use crate::portal::hub::clock::Instant;
 use crate::portal::hub::parts::{
-    Allowed, Call, Ending, Entry, Kind, Part, Permit, Refusal, Ruling, Verdict, failed,
+    Allowed, Call, Ending, Entry, Kind, Permit, Refusal, Ruling, Verdict, failed,
 };
 use crate::portal::hub::session::{Asker, random_id};
 use crate::portal::hub::state::{self, State};
@@ -39,9 +40,18 @@ struct Ledger {
     entry: Option<Entry>,
     began: Instant,
     sent: Option<Instant>,
+    first: Option<Instant>,
+    last: Option<Instant>,
 }
 
 impl Ledger {
+    /// The server gave a sign.
+    fn heard(&mut self) {
+        let now = Instant::now();
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+
     fn ended(&mut self, ending: Ending, bytes: usize) {
         if let Some(entry) = &mut self.entry {
             entry.ending = ending;
@@ -54,7 +64,12 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.total = self.began.elapsed();
-            entry.upstream = self.sent.map(|sent| sent.elapsed());
+            let until = |end: Option<Instant>| {
+                let sent = self.sent?;
+                Some(end.map_or_else(|| sent.elapsed(), |end| end.duration_since(sent)))
+            };
+            entry.upstream = until(self.last);
+            entry.first_byte = self.first.and_then(|first| until(Some(first)));
             self.ctx.view.parts.record.record(entry);
         }
     }
@@ -99,7 +114,11 @@ pub(super) struct Turn {
     progress: Option<Raw>,
     stage: Stage,
     queue: VecDeque<Message>,
+    /// `Mcp-Param-*` headers, as they go to the server.
+    param_headers: Vec<(Box<str>, Box<str>)>,
     rounds: u32,
+    /// Bytes of all that the server said.
+    heard_bytes: usize,
     stop: Arc<Notify>,
     ledger: Ledger,
     _permit: Permit,
@@ -138,6 +157,7 @@ impl Turn {
             method,
             name: target.name,
             public: target.public,
+            mark: target.mark,
             arguments: member(params.as_deref(), "arguments"),
             params,
             param_headers: ctx.param_headers.clone(),
@@ -149,16 +169,23 @@ impl Turn {
                 call: (*call).clone(),
                 allowed: Allowed::default(),
                 found: Vec::new(),
+                rules: Vec::new(),
+                id: raw(&id).get().into(),
+                server_revision: None,
+                trace: None,
                 ending: Ending::Cancelled,
                 total: std::time::Duration::ZERO,
                 upstream: None,
+                first_byte: None,
                 response_bytes: 0,
             }),
             began: Instant::now(),
             sent: None,
+            first: None,
+            last: None,
         };
         let decided = decide(ctx, &call, &mut ledger).await;
-        let (permit, changed) = match decided {
+        let Decided { permit, changed, param_headers } = match decided {
             Ok(decided) => decided,
             Err(refusal) => {
                 hub.counters.refused.fetch_add(1, Relaxed);
@@ -178,6 +205,9 @@ impl Turn {
                 return Err(error);
             }
         };
+        if let Some(entry) = &mut ledger.entry {
+            entry.server_revision = Some(peer.about().revision);
+        }
         // What inspection changed has the client's name for the thing.
         let params = match (changed, target.params) {
             (Some(changed), renamed) if renamed.is_some() || call.kind == Kind::Tool => {
@@ -197,7 +227,9 @@ impl Turn {
             progress: None,
             stage: Stage::Over,
             queue: VecDeque::new(),
+            param_headers: param_headers.unwrap_or_else(|| ctx.param_headers.clone()),
             rounds: 0,
+            heard_bytes: 0,
             stop: Arc::new(Notify::new()),
             ledger,
             _permit: permit,
@@ -209,6 +241,13 @@ impl Turn {
     /// Fits the parameters to the server's revision, and makes the call ready to go.
     async fn prepare(&mut self) {
         let id = self.hub.next_id();
+        if let Some((trace, changed)) = self.ctx.view.parts.record.trace(&self.call) {
+            let params = self.params.as_deref();
+            self.params = changed.map(|of| continued(params, &of)).or(self.params.take());
+            if let Some(entry) = &mut self.ledger.entry {
+                entry.trace = Some(trace);
+            }
+        }
         let bytes = self.params.as_ref().map_or(&b""[..], |params| params.get().as_bytes());
         let has = |name: &str| memchr::memmem::find(bytes, name.as_bytes()).is_some();
         let wants_level = self.server_is_modern() && !self.ctx.is_modern();
@@ -235,7 +274,7 @@ impl Turn {
 
     fn send_as(&mut self, id: Id, params: Option<Raw>) {
         let mut outgoing = self.hub.outgoing(&self.ctx, id, &self.call.method, params);
-        outgoing.param_headers.clone_from(&self.call.param_headers);
+        outgoing.param_headers.clone_from(&self.param_headers);
         self.stage = Stage::Begin(Box::new(outgoing));
     }
 
@@ -405,7 +444,10 @@ impl Turn {
         self.ledger.sent.get_or_insert_with(Instant::now);
         let is_idempotent = self.call.kind != Kind::Tool && self.call.kind != Kind::Method;
         match self.peer.call(outgoing, is_idempotent).await {
-            Ok(Conversation::Answer(response)) => self.answered(response),
+            Ok(Conversation::Answer(response)) => {
+                self.ledger.heard();
+                self.answered(response)
+            }
             Ok(Conversation::Stream(heard)) => {
                 self.stage = Stage::Hearing(heard);
                 None
@@ -415,6 +457,14 @@ impl Turn {
     }
 
     async fn heard(&mut self, heard: Heard) -> Option<Next> {
+        self.ledger.heard();
+        if !matches!(heard, Heard::Failed(_)) {
+            self.heard_bytes = self.heard_bytes.saturating_add(bytes_of(&heard));
+            if self.heard_bytes > self.ctx.view.settings.max_answer_bytes {
+                let what = "refused: the answer is longer than it may be";
+                return Some(self.refused(Refusal::new("response-bytes", what)));
+            }
+        }
         match heard {
             Heard::Response(response) => {
                 self.stage = Stage::Over;
@@ -446,6 +496,7 @@ impl Turn {
         let inspected = self.ctx.view.parts.inspect.heard(&self.call, part);
         if let Some(entry) = &mut self.ledger.entry {
             entry.found.extend(inspected.found);
+            entry.rules.extend(inspected.rules);
         }
         match inspected.verdict {
             Verdict::Pass => Ok(None),
@@ -586,10 +637,11 @@ impl Turn {
                 Ok(changed) => Ok(changed.unwrap_or(result)),
                 Err(refusal) => return Some(self.refused(refusal)),
             },
-            Err(mut error) => match self.inspect(Part::Error(&error)) {
-                Ok(changed) => {
-                    error.data = changed.or(error.data);
-                    Err(error)
+            Err(error) => match self.inspect(Part::Error(&error)) {
+                Ok(None) => Err(error),
+                Ok(Some(changed)) => {
+                    let garbled = |_| RpcError::new(error.code, "the server's error is withheld");
+                    Err(serde_json::from_str(changed.get()).unwrap_or_else(garbled))
                 }
                 Err(refusal) => return Some(self.refused(refusal)),
             },
@@ -755,15 +807,21 @@ fn can(ctx: &Context, method: &str) -> bool {
     super::can_ask(&ctx.client, method)
 }
 
+/// What was decided about a call that goes on.
+struct Decided {
+    permit: Permit,
+    /// Parameters in place of the client's.
+    changed: Option<Raw>,
+    /// `Mcp-Param-*` headers in place of the client's.
+    param_headers: Option<Vec<(Box<str>, Box<str>)>>,
+}
+
 /// Limits, policy, inspection, audit: in this order.
-async fn decide(
-    ctx: &Context,
-    call: &Call,
-    ledger: &mut Ledger,
-) -> Result<(Permit, Option<Raw>), Refusal> {
+async fn decide(ctx: &Context, call: &Call, ledger: &mut Ledger) -> Result<Decided, Refusal> {
     let parts = &ctx.view.parts;
     if !parts.rulings.sees(&call.principal, &call.server) {
-        return Err(Refusal { is_hidden: true, ..Refusal::new("refused by policy") });
+        let refusal = Refusal::new("policy", "refused by policy");
+        return Err(Refusal { is_hidden: true, ..refusal });
     }
     let permit = parts.throttle.admit(&call.principal, &call.server, &call.name)?;
     let allowed = match parts.rulings.call(call) {
@@ -775,6 +833,7 @@ async fn decide(
     if let Some(entry) = &mut ledger.entry {
         entry.allowed = allowed;
         entry.found = inspected.found;
+        entry.rules = inspected.rules;
     }
     let changed = match inspected.verdict {
         Verdict::Pass => None,
@@ -782,7 +841,26 @@ async fn decide(
         Verdict::Blocked(refusal) => return Err(refusal),
     };
     parts.record.ready()?;
-    Ok((permit, changed))
+    Ok(Decided { permit, changed, param_headers: inspected.param_headers })
+}
+
+/// Parameters with the `_meta` of others.
+fn continued(params: Option<&RawValue>, of: &RawValue) -> Raw {
+    object(params, vec![("_meta", member(Some(of), "_meta"))])
+}
+
+/// Bytes of what is in a message.
+fn bytes_of(heard: &Heard) -> usize {
+    let params = |params: &Option<Raw>| params.as_ref().map_or(0, |params| params.get().len());
+    match heard {
+        Heard::Notification(Notification { params: of, .. })
+        | Heard::Request(Request { params: of, .. }) => params(of),
+        Heard::Response(response) => match &response.outcome {
+            Ok(result) => result.get().len(),
+            Err(error) => error.message.len() + params(&error.data),
+        },
+        Heard::Failed(_) => 0,
+    }
 }
 
 /// Changed parameters with the server's own name again.

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Kind, Row, Rows, listing, mirror};
+use crate::portal::guard::Part;
 use crate::portal::hub::bridge::whole_response;
 use crate::portal::hub::clock::Instant;
-use crate::portal::hub::parts::{Call, Part, Verdict};
+use crate::portal::hub::parts::{Call, Mark, Verdict};
 use crate::portal::hub::{Context, Hub, Server, names};
 use crate::portal::upstream::{Failure, Peer, told};
 use crate::portal::wire::{Raw, RpcError, code, member, raw};
@@ -117,6 +118,11 @@ impl Hub {
         for raw in all {
             add(&mut rows, server, kind, raw);
         }
+        let whole: Vec<&RawValue> = rows.rows.iter().map(|row| &*row.raw).collect();
+        let marks = ctx.view.parts.rulings.fetched(&server.id, kind, &whole);
+        for (row, mark) in rows.rows.iter_mut().zip(marks) {
+            row.mark = mark;
+        }
         Ok(rows)
     }
 
@@ -162,6 +168,7 @@ fn list_call(ctx: &Context, server: &Server, method: &str) -> Call {
         method: method.into(),
         name: method.into(),
         public: method.into(),
+        mark: None,
         params: None,
         arguments: None,
         param_headers: Vec::new(),
@@ -207,7 +214,7 @@ fn add(rows: &mut Rows, server: &Server, kind: Kind, raw: Raw) {
         rows.by_public.insert(public.into(), at);
     }
     rows.by_name.insert(name.clone(), at);
-    rows.rows.push(Row { name, raw, name_at, mirrors });
+    rows.rows.push(Row { name, raw, name_at, mirrors, mark: Mark::default() });
 }
 
 /// The name that clients know: by the alias, unless something else has that name already.

@@ -179,7 +179,7 @@ impl Page {
         from: usize,
     ) -> Option<usize> {
         let listed: Vec<Listed<'_>> =
-            rows.rows.iter().map(|row| Listed { name: &row.name, raw: &row.raw }).collect();
+            rows.rows.iter().map(|row| Listed { name: &row.name, mark: &row.mark }).collect();
         let seen = ctx.view.parts.rulings.list(&ctx.principal, &server.id, kind, &listed);
         for (at, row) in rows.rows.iter().enumerate().skip(from) {
             if seen.get(at) != Some(&true) {

@@ -13,7 +13,7 @@ pub(super) use fetch::offers;
 pub(super) use mirror::{Mirror, mismatch};
 
 use super::clock::Instant;
-use super::parts::Kind;
+use super::parts::{Kind, Mark};
 use crate::portal::principal::Scope;
 use crate::portal::wire::Raw;
 
@@ -28,6 +28,8 @@ pub(super) struct Row {
     pub(super) name_at: Range<usize>,
     /// Arguments that headers mirror.
     pub(super) mirrors: Vec<Mirror>,
+    /// What policy and pins made of it.
+    pub(super) mark: Mark,
 }
 
 /// The whole list of a server.

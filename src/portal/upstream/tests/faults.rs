@@ -46,10 +46,9 @@ async fn every_fault_is_a_failure_of_its_kind() {
                 "two keys" => {
                     Does::Says(status("200 OK", JSON, &good.replace("{}", r#"{"a":1,"a":2}"#)))
                 }
-                "of another" => Does::Says(fake::json(
-                    "",
-                    &json!({"jsonrpc": "2.0", "id": 99, "result": {}}),
-                )),
+                "of another" => {
+                    Does::Says(fake::json("", &json!({"jsonrpc": "2.0", "id": 99, "result": {}})))
+                }
                 "too large" => Does::Says(status("200 OK", JSON, &large)),
                 "large event" => {
                     Does::Says(format!("{STREAM}{}0\r\n\r\n", chunk(&format!("data: {large}\n\n"))))

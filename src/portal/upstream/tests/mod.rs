@@ -60,7 +60,8 @@ pub(super) fn client() -> Arc<ClientSide> {
 
 pub(super) fn upstreams(spec: &str) -> Upstreams {
     let spec: Spec = serde_saphyr::from_str(spec).unwrap();
-    Upstreams::new(vec![spec.check().unwrap()], Arc::new(Given::default())).unwrap()
+    Upstreams::new(vec![spec.check(std::path::Path::new("")).unwrap()], Arc::new(Given::default()))
+        .unwrap()
 }
 
 pub(super) fn outgoing(id: i64, tool: &str) -> Outgoing {

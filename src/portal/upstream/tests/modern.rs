@@ -15,8 +15,7 @@ fn spec(url: &str) -> String {
 #[tokio::test]
 async fn requests_have_their_envelope_and_what_mirrors_it() {
     let (url, log) = serve(|asked| {
-        modern(asked)
-            .unwrap_or_else(|| Does::Says(fake::json("", &result(asked, json!({})))))
+        modern(asked).unwrap_or_else(|| Does::Says(fake::json("", &result(asked, json!({})))))
     })
     .await;
     let upstreams = upstreams(&spec(&url));
