@@ -477,7 +477,7 @@ async fn refusals_tell_their_kind_and_no_more() {
     let portal = portal(&[("a", OLD)]);
     let params = json!({"name": "blocked"});
     let got = portal.new("/mcp/a", "ann", "tools/call", params).await;
-    assert_eq!(got.json()["error"]["data"], json!({"kind": "refused by policy"}));
+    assert_eq!(got.json()["error"]["data"], json!({"kind": "policy"}));
     let params = json!({"name": "a_echo", "arguments": {"p": "hunter2"}});
     let got = portal.new("/mcp", "ann", "tools/call", params).await;
     assert_eq!(got.json()["error"]["message"], "refused: secret in arguments");

@@ -23,12 +23,14 @@ pub fn portal_file(port: u16, key_file: &str, servers: &[(&str, Upstream<'_>)]) 
         listed.push(server);
     }
     let file = serde_json::json!({
-        "listen": format!("127.0.0.1:{port}"),
-        "session_key_file": key_file,
+        "listen": {"address": format!("127.0.0.1:{port}"), "sse": true},
+        "sessions": {"key_file": key_file},
+        "state": format!("state-{port}"),
         "identity": {"anonymous": true},
-        "legacy_sse": true,
         "servers": listed,
         "policy": {"rules": [{"name": "all", "effect": "allow"}]},
+        "pins": {"trust_first": ["*"]},
+        "audit": {"directory": format!("audit-{port}")},
     });
     // JSON is YAML.
     serde_json::to_string_pretty(&file).unwrap()

@@ -109,7 +109,6 @@ fn the_driver_of_the_scenarios_for_clients_passes_them() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn the_portal_passes_the_scenarios_for_clients() {
     if !have_programs() {
         return;
@@ -185,7 +184,6 @@ fn the_servers_of_the_tests_conform() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn no_scenario_passes_direct_and_fails_through_the_portal() {
     if !have_programs() {
         return;

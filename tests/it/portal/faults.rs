@@ -57,7 +57,6 @@ fn a_reset_is_one() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn a_server_that_fails_gets_an_error_in_time_and_the_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let (bad, good) = (Faulty::start(Fault::None), Faulty::start(Fault::None));
@@ -84,7 +83,6 @@ fn a_server_that_fails_gets_an_error_in_time_and_the_others_are_served() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn a_session_that_ended_upstream_is_begun_anew_in_under_a_second() {
     let folder = tempfile::tempdir().unwrap();
     let server = Faulty::start(Fault::None);

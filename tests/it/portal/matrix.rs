@@ -40,7 +40,6 @@ fn clients_find_every_feature_over_other_transports_without_the_portal() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn every_client_finds_every_feature_of_every_server_through_the_portal() {
     if !have_programs() {
         return;

@@ -83,7 +83,6 @@ fn the_balancer_loses_nothing_while_one_of_two_dies_and_notices_a_wrong_answer()
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn of_ten_thousand_calls_none_fails_while_replicas_die() {
     let folder = tempfile::tempdir().unwrap();
     let server = Faulty::start(Fault::None);
