@@ -5,7 +5,7 @@ mod pins;
 mod policy;
 mod token;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,7 +19,7 @@ use super::outputs::{Outputs, Run, SHORT, finish, host_name};
 use super::{Exit, Failure, complain, load, print};
 use crate::portal::adapters::{Lasting, is_child};
 use crate::portal::config::{self, Config, MAX_FILE_BYTES, Problem};
-use crate::portal::front::{Front, Listening, Tls};
+use crate::portal::front::{Audience, Front, Listening, Tls};
 use crate::portal::hub::{Hub, KeyRing, View};
 use crate::sinks::outbox::Outbox;
 use crate::verdict::{PortalDraft, PortalServer, portal_approvals};
@@ -28,6 +28,8 @@ use crate::verdict::{PortalDraft, PortalServer, portal_approvals};
 const TURN: Duration = Duration::from_millis(200);
 /// Turns between two looks at files.
 const FILE_TURNS: u32 = 10;
+/// Connections at a time to the address for operators.
+const MAX_OPERATORS: usize = 32;
 
 pub(super) fn run(args: &Portal) -> Result<Exit, Failure> {
     match &args.command {
@@ -140,6 +142,11 @@ fn serve(run: &PortalRun) -> Result<Exit, Failure> {
     Ok(Exit::Clean)
 }
 
+fn bound(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))
+}
+
 async fn serving(
     run: &PortalRun,
     config: Config,
@@ -147,24 +154,44 @@ async fn serving(
     signals: &Signals,
 ) -> Result<Vec<Outbox>, Failure> {
     let file = &run.config;
-    let Config { address, max_connections, drain, session_keys, hub, limits, front, tls, sections } =
-        config;
+    let Config {
+        address,
+        metrics,
+        max_connections,
+        drain,
+        session_keys,
+        hub,
+        limits,
+        front,
+        tls,
+        sections,
+    } = config;
     let ring = match &session_keys {
         Some(path) => KeyRing::read(path),
         None => KeyRing::random(),
     };
     let ring = ring.map_err(Failure::new)?;
     let tls = tls.map(Tls::new).transpose().map_err(Failure::new)?;
-    let listener = TcpListener::bind(address)
-        .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
+    let listener = bound(address)?;
     let replica = run.replica.clone().unwrap_or_else(host_name);
+    let mut sections = sections;
+    if let Some(replica) = &run.replica {
+        // Replicas that share a volume write files of their own.
+        sections.audit.directory.push(replica);
+    }
     let started = Lasting::start(&sections, &replica, outboxes, Arc::new(complain));
     let lasting = started.map_err(|all| problems(file, &all))?;
     let parts = lasting.parts(sections).map_err(|all| problems(file, &all))?;
     let hub = Hub::new(View { settings: hub, parts }, ring, &limits);
     let front = Front::new(Arc::clone(&hub), front, address);
-    let listening = Listening::start(Arc::clone(&front), listener, tls.clone(), max_connections)
-        .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
+    let listen = |listener, audience, tls, max| {
+        Listening::start(Arc::clone(&front), listener, audience, tls, max)
+            .map_err(|error| Failure::new(format!("cannot listen: {error}")))
+    };
+    let listening = listen(listener, Audience::Clients, tls.clone(), max_connections)?;
+    let operators = metrics
+        .map(|address| listen(bound(address)?, Audience::Operators, None, MAX_OPERATORS))
+        .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     complain(&format!("the portal is at {scheme}://{}/mcp", listening.local_addr()));
     let mut files = Files::new(file, tls.as_deref());
@@ -188,6 +215,9 @@ async fn serving(
     complain("stopping: calls that are under way may finish");
     front.drain();
     listening.stop(drain).await;
+    if let Some(operators) = operators {
+        operators.stop(Duration::from_secs(1)).await;
+    }
     drop((front, hub));
     Ok(lasting.finish().await)
 }

@@ -441,9 +441,8 @@ fn the_worked_example_has_three_servers_and_two_groups() {
 }
 
 #[test]
-#[ignore = "needs the portal command"]
 fn the_portal_takes_the_worked_example() {
-    let run = crate::run::run(&["portal", "check", "--config", "deploy/portal/portal.yaml"]);
+    let run = crate::run::run(&["portal", "check", "deploy/portal/portal.yaml"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
 }
 

@@ -35,7 +35,8 @@ pub struct PortalRun {
     /// The portal's file.
     #[arg(long, value_name = "FILE", default_value = "portal.yaml")]
     pub config: PathBuf,
-    /// Name of this replica in records (default: that of the machine).
+    /// Name of this replica in records (default: that of the machine); given, the files of the
+    /// audit are in a folder of this name.
     #[arg(long, value_name = "NAME")]
     pub replica: Option<String>,
     /// Where records go, beside the files of the audit.

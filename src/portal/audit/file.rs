@@ -158,7 +158,11 @@ pub(super) enum Trouble {
 }
 
 fn open(options: &Options) -> Result<RotatingFile, String> {
+    use std::os::unix::fs::DirBuilderExt as _;
     let Options { directory, rotate_bytes, keep_bytes, .. } = options;
+    // Who called what is for nobody else to read.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
     let files = RotatingFile::create(directory, "calls", *rotate_bytes, Existing::Continue)
         .map_err(|error| error.to_string())?;
     Ok(match keep_bytes {

@@ -114,6 +114,7 @@ pub(super) fn file(file: File, source: &Source, base: &Path) -> Result<Config, V
     };
     Ok(Config {
         address: listen.address,
+        metrics: listen.metrics,
         max_connections: listen.max_connections,
         drain: Duration::from_secs(listen.drain_seconds),
         session_keys: sessions.key_file.map(|file| base.join(file)),
@@ -331,8 +332,8 @@ fn made(file: &File) -> HashMap<Arc<str>, Arc<Route>> {
             for (own, entry) in portal.overrides.get(&*server.id).into_iter().flatten() {
                 let of = server.overrides.entry(own.as_str().into()).or_default();
                 let own = set(entry);
-                of.alias = own.alias.or(of.alias.take());
-                of.description = own.description.or(of.description.take());
+                of.alias = own.alias.or_else(|| of.alias.take());
+                of.description = own.description.or_else(|| of.description.take());
             }
             server
         });

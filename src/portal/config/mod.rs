@@ -105,6 +105,10 @@ pub struct Listen {
     pub hosts: Vec<String>,
     /// HTTPS.
     pub tls: Option<TlsEntry>,
+    /// Address and port for `/metrics` and health alone, in the clear; without it metrics are shown
+    /// to this machine only.
+    #[schemars(with = "Option<String>")]
+    pub metrics: Option<SocketAddr>,
     /// Whether clients of 2025-03-26 to 2025-11-25 are served (default: true).
     pub sessions: bool,
     /// Whether clients of 2024-11-05 are served at `/sse` (default: false).
@@ -127,6 +131,7 @@ impl Default for Listen {
             origins: Vec::new(),
             hosts: Vec::new(),
             tls: None,
+            metrics: None,
             sessions: true,
             sse: false,
             max_connections: 4096,
@@ -215,6 +220,8 @@ pub struct PortalEntry {
 pub struct Config {
     /// Address to listen on.
     pub address: SocketAddr,
+    /// Address for operators.
+    pub metrics: Option<SocketAddr>,
     /// Connections at a time.
     pub max_connections: usize,
     /// For calls to finish when the portal stops.

@@ -93,8 +93,11 @@ fn decode(value: &HeaderValue) -> Option<String> {
     }
 }
 
+/// Names and values of headers.
+type Params = Vec<(Box<str>, Box<str>)>;
+
 /// `Mcp-Param-*`, decoded.
-pub(super) fn params(headers: &HeaderMap) -> Result<Vec<(Box<str>, Box<str>)>, RpcError> {
+pub(super) fn params(headers: &HeaderMap) -> Result<Params, RpcError> {
     let mut params = Vec::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(PARAM) else { continue };

@@ -1,4 +1,5 @@
-//! The page at `/`: how clients are set up. It shows no more than addresses.
+//! The page at `/`: how clients are set up. Which servers there are is shown to those who may use
+//! them, and to nobody else.
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -7,8 +8,9 @@ use ring::digest::{SHA256, digest};
 
 use super::{Settings, answers, heads};
 use crate::portal::Answer;
-use crate::portal::hub::View;
 use crate::portal::hub::seal;
+use crate::portal::hub::{Route, View};
+use crate::portal::principal::Principal;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;\
 padding:0 1rem;color:#1b1f24;background:#fff}pre{background:#f3f4f6;padding:.8rem;overflow:auto;\
@@ -22,6 +24,7 @@ pub(super) fn page(
     settings: &Settings,
     authority: Option<String>,
     head: &Parts,
+    who: Option<&Principal>,
 ) -> Answer {
     let host = heads::value(&head.headers, "host").map(str::to_owned).or(authority);
     let host = host.unwrap_or_else(|| "localhost".to_owned());
@@ -31,8 +34,13 @@ pub(super) fn page(
     };
     let title = escape(&view.settings.title);
     let url = format!("{base}/mcp");
+    let sees = |route: &Route| {
+        let own = |who| route.servers.iter().any(|of| view.parts.rulings.sees(who, &of.id));
+        who.is_some_and(own)
+    };
+    let routes = view.settings.routes.values().filter(|route| sees(route));
     let mut names: Vec<&str> =
-        view.settings.routes.keys().map(|name| &**name).filter(|name| !name.is_empty()).collect();
+        routes.map(|route| &*route.name).filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     let routes: String = names
         .iter()
@@ -106,7 +114,7 @@ fn snippets(url: &str) -> Vec<(&'static str, &'static str, String)> {
 
 fn base64(bytes: &[u8]) -> String {
     let mut text = seal::encode(bytes).replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

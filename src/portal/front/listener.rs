@@ -104,6 +104,15 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everything but metrics, which only this machine is shown.
+    Clients,
+    /// Health and metrics, and nothing else.
+    Operators,
+}
+
 /// A portal that listens.
 #[derive(Debug)]
 pub struct Listening {
@@ -120,6 +129,7 @@ impl Listening {
     pub fn start(
         front: Arc<Front>,
         listener: std::net::TcpListener,
+        audience: Audience,
         tls: Option<Arc<Tls>>,
         max_connections: usize,
     ) -> io::Result<Self> {
@@ -127,7 +137,7 @@ impl Listening {
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(front, listener, tls, max_connections, stopped));
+        let task = tokio::spawn(run((front, audience), listener, tls, max_connections, stopped));
         Ok(Self { address, stop, task })
     }
 
@@ -150,7 +160,7 @@ impl Listening {
 }
 
 async fn run(
-    front: Arc<Front>,
+    (front, audience): (Arc<Front>, Audience),
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     max_connections: usize,
@@ -175,7 +185,7 @@ async fn run(
         // Without it answers wait for acknowledgements; it fails on sockets that are gone.
         stream.set_nodelay(true).ok();
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
-        let front = Arc::clone(&front);
+        let front = (Arc::clone(&front), audience);
         connections.spawn(connection(front, stream, peer, slot, acceptor, graceful.watcher()));
     }
     drop(listener);
@@ -184,7 +194,7 @@ async fn run(
 }
 
 async fn connection(
-    front: Arc<Front>,
+    (front, audience): (Arc<Front>, Audience),
     stream: TcpStream,
     peer: SocketAddr,
     slot: OwnedSemaphorePermit,
@@ -194,7 +204,7 @@ async fn connection(
     let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     match tls {
         None => {
-            let caller = Caller { address, certificates: None, tls: false };
+            let caller = Caller { address, certificates: None, tls: false, audience };
             serve(front, stream, caller, watcher).await;
         }
         Some(tls) => {
@@ -205,7 +215,7 @@ async fn connection(
                     let owned: Vec<CertificateDer<'static>> = shown.to_vec();
                     Arc::from(owned)
                 });
-                let caller = Caller { address, certificates, tls: true };
+                let caller = Caller { address, certificates, tls: true, audience };
                 serve(front, stream, caller, watcher).await;
             }
         }

@@ -5,7 +5,8 @@
 //! | `/mcp` | all servers |
 //! | `/mcp/{name}` | one server with its own names, or a group of servers |
 //! | `/sse`, `/messages` | HTTP+SSE (MCP 2024-11-05), where it is switched on |
-//! | `/healthz`, `/readyz`, `/metrics` | for operators |
+//! | `/healthz`, `/readyz` | for whoever balances |
+//! | `/metrics` | for operators: to this machine, or at an address of its own |
 //! | `/` | how to set clients up |
 
 mod answers;
@@ -29,7 +30,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use rustls::pki_types::CertificateDer;
 
-pub use listener::{Listening, Tls, TlsFiles};
+pub use listener::{Audience, Listening, Tls, TlsFiles};
 
 use super::Answer;
 use super::hub::Hub;
@@ -96,6 +97,14 @@ pub struct Caller {
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Whom the listener is for.
+    pub audience: Audience,
+}
+
+impl Caller {
+    fn is_operator(&self) -> bool {
+        self.audience == Audience::Operators || self.address.ip().is_loopback()
+    }
 }
 
 /// Takes requests.
@@ -157,18 +166,25 @@ impl Front {
         let view = self.view();
         let (head, body) = request.into_parts();
         let authority = head.uri.authority().map(|authority| authority.as_str().to_owned());
-        let is_probe = matches!(head.uri.path(), "/healthz" | "/readyz");
+        let is_for_operators = caller.audience == Audience::Operators;
+        let is_probe = matches!(head.uri.path(), "/healthz" | "/readyz") || is_for_operators;
         if !is_probe && let Err(what) = view.doors.check(&head.headers, authority.as_deref()) {
             return Ok(answers::plain(StatusCode::FORBIDDEN, what));
         }
         let answer = match (&head.method, head.uri.path()) {
             (&Method::GET, "/healthz") => answers::plain(StatusCode::OK, "ok"),
             (&Method::GET, "/readyz") => self.ready(),
-            (&Method::GET, "/metrics") => {
+            (&Method::GET, "/metrics") if caller.is_operator() => {
                 let kind = "text/plain; version=0.0.4; charset=utf-8";
                 answers::answer(StatusCode::OK, kind, self.metrics())
             }
-            (&Method::GET, "/") => home::page(&self.hub.view(), &view.settings, authority, &head),
+            _ if is_for_operators => answers::plain(StatusCode::NOT_FOUND, "not found"),
+            (&Method::GET, "/") => {
+                let hub = self.hub.view();
+                let gate = &hub.parts.gate;
+                let who = gate.authenticate(&head, caller.certificates.as_deref()).await.ok();
+                home::page(&hub, &view.settings, authority, &head, who.as_deref())
+            }
             _ => match self.routed(&view, &head, body, &caller).await {
                 Ok(answer) | Err(answer) => answer,
             },

@@ -64,7 +64,8 @@ impl Portal {
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let address = (Ipv4Addr::LOCALHOST, 40_000).into();
-        let caller = Caller { address, certificates: None, tls: false };
+        let caller =
+            Caller { address, certificates: None, tls: false, audience: Audience::Clients };
         Arc::clone(&self.front).serve(request, caller).await.unwrap()
     }
 
@@ -553,7 +554,8 @@ async fn it_listens_and_ends() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let portal = portal(&[("a", OLD)]);
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listening = Listening::start(Arc::clone(&portal.front), listener, None, 1).unwrap();
+    let listening =
+        Listening::start(Arc::clone(&portal.front), listener, Audience::Clients, None, 1).unwrap();
     let address = listening.local_addr();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();

@@ -274,6 +274,17 @@ struct Known {
     ended: BTreeMap<Arc<str>, u64>,
 }
 
+/// A session that is to be begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct New<'a> {
+    pub(super) id: &'a str,
+    pub(super) owner: &'a Owner,
+    /// Name of its route.
+    pub(super) route: &'a str,
+    pub(super) revision: Revision,
+    pub(super) client: &'a ClientSide,
+}
+
 impl Sessions {
     pub(super) fn new(life: Duration, idle: Duration, max: usize) -> Self {
         Self { known: Mutex::default(), life, idle, max }
@@ -287,13 +298,10 @@ impl Sessions {
     pub(super) fn begin(
         &self,
         ring: &KeyRing,
-        id: &str,
-        owner: &Owner,
-        route: &str,
-        revision: Revision,
-        client: &ClientSide,
+        new: &New<'_>,
         peers: Vec<(Arc<str>, Arc<dyn Peer>)>,
     ) -> Result<(String, Arc<Session>), Broken> {
+        let New { id, owner, route, revision, client } = *new;
         let mut sealed = Sealed {
             id: id.to_owned(),
             route: route.to_owned(),
@@ -404,7 +412,9 @@ mod tests {
             ClientSide { info: None, capabilities: raw(&serde_json::json!({"roots": {}})) };
         let id = random_id(ring).unwrap();
         let revision = Revision::V2025_11_25;
-        sessions.begin(ring, &id, &owner("ann"), "", revision, &client, Vec::new()).unwrap()
+        let owner = owner("ann");
+        let new = New { id: &id, owner: &owner, route: "", revision, client: &client };
+        sessions.begin(ring, &new, Vec::new()).unwrap()
     }
 
     fn sessions() -> Sessions {

@@ -43,7 +43,7 @@ pub(super) fn digest(route: &str, method: &str, params: Option<&RawValue>) -> Ve
     let text = members.to_raw();
     let canonical = jcs::canonical(text.get().as_bytes());
     let mut digest = Digest::new(&SHA256);
-    for part in [route, "\0", method, "\0", canonical.as_deref().unwrap_or(text.get())] {
+    for part in [route, "\0", method, "\0", canonical.as_deref().unwrap_or_else(|| text.get())] {
         digest.update(part.as_bytes());
     }
     digest.finish().as_ref().to_vec()

@@ -38,6 +38,6 @@ pub(super) fn find<'a>(
     sha256: &[u8; 32],
     now: Timestamp,
 ) -> Option<&'a Service> {
-    let fitting = services.iter().filter(|service| is_same(&service.sha256, sha256));
-    fitting.filter(|service| service.expires.is_none_or(|until| now < until)).last()
+    let mut fitting = services.iter().filter(|service| is_same(&service.sha256, sha256));
+    fitting.rfind(|service| service.expires.is_none_or(|until| now < until))
 }

@@ -45,6 +45,11 @@ pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Longest name.
 const MAX_NAME_BYTES: usize = 1_024;
 
+#[expect(clippy::disallowed_methods, reason = "files are looked at by the clock of the machine")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// How a definition stands to what was approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -144,6 +149,9 @@ const REFRESH: Duration = Duration::from_millis(250);
 
 type Place = (Box<str>, &'static str);
 
+/// A definition as it came, how it stands, and its digest.
+type Known = (Box<str>, State, Option<Arc<str>>);
+
 #[derive(Debug, Default)]
 struct Inner {
     document: Document,
@@ -151,7 +159,7 @@ struct Inner {
     /// When a call last had the file looked at.
     refreshed: Option<Instant>,
     /// The last list, as it came: most lists are the same as the one before.
-    last: HashMap<Place, Vec<(Box<str>, State, Option<Arc<str>>)>>,
+    last: HashMap<Place, Vec<Known>>,
     /// Latest state of each name.
     current: HashMap<Place, HashMap<Box<str>, PinState>>,
     /// Lost aliases and names that went, told already.
@@ -358,7 +366,7 @@ impl Pins {
         let Some(digest) = digest else { return self.state(server, kind, name) };
         let mut inner = self.lock();
         if inner.refreshed.is_none_or(|last| last.elapsed() > REFRESH) {
-            inner.refreshed = Some(Instant::now());
+            inner.refreshed = Some(now());
             self.refresh(&mut inner, &mut Vec::new());
         }
         self.state_of(&inner, &(server.into(), key(kind)), name, digest).pin()

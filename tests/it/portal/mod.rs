@@ -16,5 +16,6 @@ mod faults;
 mod faulty;
 mod matrix;
 mod replicas;
+mod whole;
 mod wire;
 mod world;

@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::mcp::methods::Revision;
-use crate::portal::hub::catalogue::offers;
-use crate::portal::hub::session::random_id;
+use crate::portal::guard::Part;
+use crate::portal::hub::catalogue::{aside, offers};
+use crate::portal::hub::parts::Verdict;
+use crate::portal::hub::session::{New, random_id};
 use crate::portal::hub::{Context, Hub, Session};
 use crate::portal::upstream::{ClientSide, Peer, told};
 use crate::portal::wire::{Members, Raw, RpcError, code, member, raw, text};
@@ -63,16 +65,14 @@ impl Hub {
             return Err(error);
         }
         let result = about(&ctx, &peers, revision);
-        let owner = &ctx.principal.owner;
-        let begun = self.sessions.begin(
-            &self.ring,
-            &id,
-            owner,
-            &ctx.route.name,
+        let new = New {
+            id: &id,
+            owner: &ctx.principal.owner,
+            route: &ctx.route.name,
             revision,
-            &ctx.client,
-            peers,
-        );
+            client: &ctx.client,
+        };
+        let begun = self.sessions.begin(&self.ring, &new, peers);
         let (token, session) = begun.map_err(failed)?;
         Ok((raw(&result), token, session))
     }
@@ -181,7 +181,8 @@ fn about(
         if let Some(Value::Object(own)) = about.capabilities.as_deref().map(value) {
             unite(&mut capabilities, own, ctx.route.is_transparent);
         }
-        if let Some(own) = about.instructions.as_deref().filter(|own| !own.is_empty()) {
+        let said = about.instructions.as_deref().filter(|own| !own.is_empty());
+        if let Some(own) = said.and_then(|said| inspected(ctx, server, said)).as_deref() {
             if ctx.route.is_transparent {
                 own.clone_into(&mut instructions);
             } else if instructions.len() + own.len() < MAX_INSTRUCTIONS_BYTES {
@@ -208,6 +209,17 @@ fn about(
         result.insert("instructions".to_owned(), instructions.trim_end().into());
     }
     result
+}
+
+/// The instructions of a server, as far as inspection lets them pass.
+fn inspected(ctx: &Context, server: &Arc<str>, said: &str) -> Option<String> {
+    let call = aside(ctx, server, "initialize");
+    let result = raw(&json!({"instructions": said}));
+    match ctx.view.parts.inspect.heard(&call, Part::Result(&result)).verdict {
+        Verdict::Pass => Some(said.to_owned()),
+        Verdict::Changed(result) => member(Some(&result), "instructions"),
+        Verdict::Blocked(_) => None,
+    }
 }
 
 /// Adds what a server can do. At routes with several servers only what the portal can merge.

@@ -12,7 +12,9 @@ use super::can_ask;
 use super::resolve::unknown;
 use crate::mcp::methods::Revision;
 use crate::portal::Body;
-use crate::portal::hub::parts::{Kind, Listed, Mark, failed};
+use crate::portal::guard::Part;
+use crate::portal::hub::catalogue::aside;
+use crate::portal::hub::parts::{Kind, Listed, Mark, Refusal, Verdict, failed};
 use crate::portal::hub::session::Asker;
 use crate::portal::hub::stream::{EventId, driven, event};
 use crate::portal::hub::{Context, Hub, Reply, Session};
@@ -53,6 +55,21 @@ impl Wanted {
             }
             _ => false,
         }
+    }
+}
+
+/// What inspection makes of something that belongs to no call.
+fn inspected(
+    ctx: &Context,
+    server: &Arc<str>,
+    method: &str,
+    part: Part<'_>,
+) -> Result<Option<Raw>, Refusal> {
+    let call = aside(ctx, server, method);
+    match ctx.view.parts.inspect.heard(&call, part).verdict {
+        Verdict::Pass => Ok(None),
+        Verdict::Changed(raw) => Ok(Some(raw)),
+        Verdict::Blocked(refusal) => Err(refusal),
     }
 }
 
@@ -156,14 +173,24 @@ impl Hub {
                 if &*notification.method == "notifications/subscriptions/acknowledged" {
                     return;
                 }
+                let Notification { method, params } = notification;
+                let part = Part::Notification(&method, params.as_deref());
+                // One notification less is no harm.
+                let Ok(changed) = inspected(ctx, server, &method, part) else { return };
+                let params = changed.or(params);
+                let notification = Notification { method, params };
                 session.general().push_now(&Message::Notification(notification));
             }
             Heard::Request(request) => {
-                let asker = Asker::Server(Arc::clone(peer), request.id.clone(), None);
-                let id = can_ask(&ctx.client, &request.method).then(|| session.ask(asker));
-                match id.flatten() {
+                let part = Part::Request(&request.method, request.params.as_deref());
+                let passed = inspected(ctx, server, &request.method, part).ok();
+                let call = Arc::new(aside(ctx, server, &request.method));
+                let asker = Asker::Server(Arc::clone(peer), request.id.clone(), Some(call));
+                let is_able = passed.is_some() && can_ask(&ctx.client, &request.method);
+                match is_able.then(|| session.ask(asker)).flatten() {
                     Some(id) => {
-                        let request = Request { id, ..request };
+                        let params = passed.flatten().or(request.params);
+                        let request = Request { id, params, ..request };
                         session.general().push_now(&Message::Request(request));
                     }
                     None => super::refuse(peer, request).await,

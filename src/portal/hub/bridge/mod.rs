@@ -102,7 +102,13 @@ impl Hub {
                 return Ok(turn);
             }
         }
-        let target = self.resolve(ctx, &request).await?;
+        let target = match self.resolve(ctx, &request).await {
+            Ok(target) => target,
+            Err(error) => {
+                turn::unresolved(ctx, request, &error);
+                return Err(error);
+            }
+        };
         if ctx.is_modern() {
             let arguments =
                 member::<Box<serde_json::value::RawValue>>(request.params.as_deref(), "arguments");
@@ -118,9 +124,10 @@ impl Hub {
 
 /// Whether a client says that it can do what a server asks.
 fn can_ask(client: &ClientSide, method: &str) -> bool {
-    let capability = match method.split('/').next().unwrap_or_default() {
-        name @ ("sampling" | "elicitation" | "roots" | "tasks") => name,
-        _ => return false,
+    let capability @ ("sampling" | "elicitation" | "roots" | "tasks") =
+        method.split('/').next().unwrap_or_default()
+    else {
+        return false;
     };
     member::<serde::de::IgnoredAny>(Some(&client.capabilities), capability).is_some()
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::resolve::{Target, unknown};
 use crate::mcp::methods::Revision;
 use crate::portal::guard::Part;
+use crate::portal::hub::catalogue::aside;
 use crate::portal::hub::clock::Instant;
 use crate::portal::hub::parts::{
     Allowed, Call, Ending, Entry, Kind, Permit, Refusal, Ruling, Verdict, failed,
@@ -45,6 +46,31 @@ struct Ledger {
 }
 
 impl Ledger {
+    fn new(ctx: &Arc<Context>, call: &Call, id: &Id, ending: Ending) -> Self {
+        let entry = Entry {
+            call: call.clone(),
+            allowed: Allowed::default(),
+            found: Vec::new(),
+            rules: Vec::new(),
+            id: raw(id).get().into(),
+            server_revision: None,
+            trace: None,
+            ending,
+            total: std::time::Duration::ZERO,
+            upstream: None,
+            first_byte: None,
+            response_bytes: 0,
+        };
+        Self {
+            ctx: Arc::clone(ctx),
+            entry: Some(entry),
+            began: Instant::now(),
+            sent: None,
+            first: None,
+            last: None,
+        }
+    }
+
     /// The server gave a sign.
     fn heard(&mut self) {
         let now = Instant::now();
@@ -163,27 +189,7 @@ impl Turn {
             param_headers: ctx.param_headers.clone(),
             request_bytes: ctx.request_bytes,
         });
-        let mut ledger = Ledger {
-            ctx: Arc::clone(ctx),
-            entry: Some(Entry {
-                call: (*call).clone(),
-                allowed: Allowed::default(),
-                found: Vec::new(),
-                rules: Vec::new(),
-                id: raw(&id).get().into(),
-                server_revision: None,
-                trace: None,
-                ending: Ending::Cancelled,
-                total: std::time::Duration::ZERO,
-                upstream: None,
-                first_byte: None,
-                response_bytes: 0,
-            }),
-            began: Instant::now(),
-            sent: None,
-            first: None,
-            last: None,
-        };
+        let mut ledger = Ledger::new(ctx, &call, &id, Ending::Cancelled);
         let decided = decide(ctx, &call, &mut ledger).await;
         let Decided { permit, changed, param_headers } = match decided {
             Ok(decided) => decided,
@@ -243,7 +249,7 @@ impl Turn {
         let id = self.hub.next_id();
         if let Some((trace, changed)) = self.ctx.view.parts.record.trace(&self.call) {
             let params = self.params.as_deref();
-            self.params = changed.map(|of| continued(params, &of)).or(self.params.take());
+            self.params = changed.map(|of| continued(params, &of)).or_else(|| self.params.take());
             if let Some(entry) = &mut self.ledger.entry {
                 entry.trace = Some(trace);
             }
@@ -807,6 +813,29 @@ fn can(ctx: &Context, method: &str) -> bool {
     super::can_ask(&ctx.client, method)
 }
 
+/// Makes the record of a request for something that is not there, or not for whoever asks.
+pub(super) fn unresolved(ctx: &Arc<Context>, request: Request, error: &RpcError) {
+    let Request { id, method, params } = request;
+    let (kind, key) = super::routing(&method).unwrap_or((Kind::Method, "name"));
+    let public = text(params.as_deref(), key).unwrap_or_default();
+    let call = Call {
+        name: public.clone(),
+        public,
+        kind,
+        method,
+        arguments: member(params.as_deref(), "arguments"),
+        params,
+        request_bytes: ctx.request_bytes,
+        ..aside(ctx, &Arc::default(), "")
+    };
+    let refusal = Refusal { is_hidden: true, ..Refusal::new("unknown", &error.message) };
+    let ending = match error.code {
+        code::INTERNAL => Ending::Failed(error.message.clone()),
+        _ => Ending::Refused(refusal),
+    };
+    drop(Ledger::new(ctx, &call, &id, ending));
+}
+
 /// What was decided about a call that goes on.
 struct Decided {
     permit: Permit,
@@ -901,19 +930,21 @@ fn complete(result: Raw, method: &str) -> Raw {
     RawValue::from_string(format!("{{{more}{comma}{rest}")).unwrap_or(result)
 }
 
+type Step = Pin<Box<dyn Future<Output = (Turn, Next)> + Send>>;
+
 /// The first step of a call. A client with a session that goes away does not cancel its call (MCP
 /// 2025-11-25, "Sending Messages to the Server"), so dropped, it goes on by itself.
 struct Kept {
-    step: Option<Pin<Box<dyn Future<Output = (Turn, Next)> + Send>>>,
+    step: Option<Step>,
     has_session: bool,
 }
 
 impl Kept {
-    fn new(ctx: &Context, step: Pin<Box<dyn Future<Output = (Turn, Next)> + Send>>) -> Self {
+    fn new(ctx: &Context, step: Step) -> Self {
         Self { step: Some(step), has_session: ctx.session.is_some() }
     }
 
-    fn take(&mut self) -> Option<Pin<Box<dyn Future<Output = (Turn, Next)> + Send>>> {
+    fn take(&mut self) -> Option<Step> {
         self.step.take()
     }
 }

@@ -144,7 +144,7 @@ impl Hub {
             Err(error) if error.code == code::METHOD_NOT_FOUND => return Ok(None),
             Err(error) => return Err(error),
         };
-        let call = list_call(ctx, server, method);
+        let call = aside(ctx, &server.id, method);
         let inspected = ctx.view.parts.inspect.heard(&call, Part::Result(&result));
         let result = match inspected.verdict {
             Verdict::Pass => result,
@@ -156,14 +156,15 @@ impl Hub {
     }
 }
 
-fn list_call(ctx: &Context, server: &Server, method: &str) -> Call {
+/// A call for what belongs to none: lists, instructions, what servers say unasked.
+pub(in crate::portal::hub) fn aside(ctx: &Context, server: &Arc<str>, method: &str) -> Call {
     Call {
         principal: Arc::clone(&ctx.principal),
         client: Arc::clone(&ctx.client),
         from: Arc::clone(&ctx.origin),
         session: ctx.session.as_ref().map(|session| Arc::clone(&session.id)),
         revision: ctx.revision,
-        server: Arc::clone(&server.id),
+        server: Arc::clone(server),
         kind: Kind::Method,
         method: method.into(),
         name: method.into(),

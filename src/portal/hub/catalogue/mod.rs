@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(super) use fetch::offers;
+pub(super) use fetch::{aside, offers};
 pub(super) use mirror::{Mirror, mismatch};
 
 use super::clock::Instant;
