@@ -6,7 +6,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= decode event_line reassembly tls_handshake tls_records quic_initial dns http1 http2 \
 	hpack websocket lines sse decompress jsonrpc rule_yaml approvals_yaml inspect_secrets inspect_text \
-	state_json icap log_json log_text log_generic
+	state_json icap log_json log_text log_generic bearer portal_request portal_names portal_policy \
+	portal_guard
 
 .PHONY: demo test lint deps build licences fuzz-smoke bench bless
 

@@ -10,9 +10,8 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use serde_json::value::RawValue;
 use shadowtap::portal::guard::config::{RulesSpec, Spec};
-use shadowtap::portal::guard::{Call, Guard, Place};
+use shadowtap::portal::guard::{Call, Guard, Part, Place};
 use shadowtap::portal::principal::{Owner, Principal, Proof};
-use shadowtap::portal::wire::Message;
 use shadowtap::time::Timestamp;
 
 fn main() {
@@ -90,11 +89,9 @@ fn answer(bencher: Bencher<'_, '_>, bytes: usize) {
     let place = Place::of("s", "https://mcp.example.com/mcp");
     let call = call(&who, &place, &none);
     let text = text(bytes);
-    let json = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#
-    );
-    let message = Message::parse(json.as_bytes(), 64).unwrap();
+    let json = format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#);
+    let result = RawValue::from_string(json).unwrap();
     bencher
-        .counter(BytesCount::new(json.len()))
-        .bench(|| black_box(guard.heard(&call, &message)).findings.len());
+        .counter(BytesCount::new(result.get().len()))
+        .bench(|| black_box(guard.heard(&call, Part::Result(&result))).findings.len());
 }

@@ -442,7 +442,13 @@ fn the_worked_example_has_three_servers_and_two_groups() {
 
 #[test]
 fn the_portal_takes_the_worked_example() {
-    let run = crate::run::run(&["portal", "check", "deploy/portal/portal.yaml"]);
+    let file = "deploy/portal/portal.yaml";
+    let run = crate::run::run(&["portal", "check", file]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = crate::run::run(&["portal", "policy", "check", file]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let cases = "deploy/portal/policy-cases.yaml";
+    let run = crate::run::run(&["portal", "policy", "test", file, cases]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
 }
 

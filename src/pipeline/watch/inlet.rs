@@ -116,7 +116,6 @@ impl Inlet {
         *self.sender.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    #[expect(clippy::result_large_err, reason = "what was not taken goes back to its sender")]
     fn send(&self, arrival: Arrival) -> Result<(), TrySendError<Arrival>> {
         match &*self.sender.read().unwrap_or_else(PoisonError::into_inner) {
             Some(sender) => sender.try_send(arrival),

@@ -104,6 +104,7 @@ fn parse(text: &str) -> Option<(u128, u64, bool)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut where characters begin")]
 mod tests {
     use super::*;
 

@@ -30,8 +30,8 @@ struct Got {
 impl Got {
     /// The message of a JSON answer, or the last one of a stream.
     fn json(&self) -> Value {
-        let data = self.text.lines().filter_map(|line| line.strip_prefix("data: "));
-        let last = data.filter(|data| !data.is_empty()).last().unwrap_or(&self.text);
+        let mut data = self.text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let last = data.rfind(|data| !data.is_empty()).unwrap_or(&self.text);
         serde_json::from_str(last).unwrap_or_else(|_| panic!("{}", self.text))
     }
 
@@ -90,7 +90,7 @@ impl Portal {
         got.headers["mcp-session-id"].to_str().unwrap().to_owned()
     }
 
-    async fn new(&self, path: &str, user: &str, method: &str, params: Value) -> Got {
+    async fn stateless(&self, path: &str, user: &str, method: &str, params: Value) -> Got {
         let (params, name) = modern(params);
         let mut headers = vec![("x-user", user), ("mcp-protocol-version", "2026-07-28")];
         headers.push(("mcp-method", method));
@@ -112,7 +112,8 @@ fn initialize(version: &str) -> Value {
 }
 
 fn modern(mut params: Value) -> (Value, String) {
-    let name = params["name"].as_str().or(params["uri"].as_str()).unwrap_or_default().to_owned();
+    let name =
+        params["name"].as_str().or_else(|| params["uri"].as_str()).unwrap_or_default().to_owned();
     let meta = &mut params["_meta"];
     meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
     meta["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
@@ -200,7 +201,7 @@ async fn p07_renamed_tools_reach_the_server_by_their_own_name() {
     let portal = portal(&[("a", NEW), ("b", OLD)]);
     for server in ["a", "b"] {
         let name = format!("{server}_echo");
-        let got = portal.new("/mcp", "ann", "tools/call", json!({"name": name})).await;
+        let got = portal.stateless("/mcp", "ann", "tools/call", json!({"name": name})).await;
         assert_eq!(got.status, 200, "{}", got.text);
     }
     let seen = portal.fakes.seen.lock().unwrap().clone();
@@ -213,7 +214,7 @@ async fn p07_renamed_tools_reach_the_server_by_their_own_name() {
 async fn p03_arguments_that_headers_mirror_are_checked() {
     let portal = portal(&[("a", OLD)]);
     let params = json!({"name": "a_mirrored", "arguments": {"region": "eu"}});
-    let got = portal.new("/mcp", "ann", "tools/call", params.clone()).await;
+    let got = portal.stateless("/mcp", "ann", "tools/call", params.clone()).await;
     assert_eq!((got.status, got.code()), (400, json!(-32020)));
     let (params, name) = modern(params);
     let body = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params});
@@ -271,7 +272,7 @@ async fn p16_a_call_that_waits_goes_on_for_its_owner_only() {
     for era in [OLD, NEW] {
         let portal = portal(&[("a", era)]);
         let ask = || json!({"name": "a_ask", "arguments": {"x": 1}});
-        let got = portal.new("/mcp", "ann", "tools/call", ask()).await;
+        let got = portal.stateless("/mcp", "ann", "tools/call", ask()).await;
         let result = got.json()["result"].clone();
         assert_eq!(result["resultType"], "input_required", "{}", got.text);
         let state = result["requestState"].as_str().unwrap();
@@ -287,10 +288,10 @@ async fn p16_a_call_that_waits_goes_on_for_its_owner_only() {
             ("ann", format!("{state}A"), 1),
             ("ann", state.into(), 2),
         ] {
-            let got = portal.new("/mcp", user, "tools/call", again(&state, x)).await;
+            let got = portal.stateless("/mcp", user, "tools/call", again(&state, x)).await;
             assert_eq!(got.code(), -32602, "{user} {}", got.text);
         }
-        let got = portal.new("/mcp", "ann", "tools/call", again(state, 1)).await;
+        let got = portal.stateless("/mcp", "ann", "tools/call", again(state, 1)).await;
         let text = got.json()["result"]["content"][0]["text"].clone();
         assert_eq!(text, r#"hello {"action":"accept"}"#, "{}", got.text);
     }
@@ -299,8 +300,8 @@ async fn p16_a_call_that_waits_goes_on_for_its_owner_only() {
 #[tokio::test]
 async fn p18_lists_are_private_and_each_has_their_own() {
     let portal = portal(&[("a", OLD)]);
-    let ann = portal.new("/mcp", "ann", "tools/list", json!({})).await;
-    let bob = portal.new("/mcp", "bob", "tools/list", json!({})).await;
+    let ann = portal.stateless("/mcp", "ann", "tools/list", json!({})).await;
+    let bob = portal.stateless("/mcp", "bob", "tools/list", json!({})).await;
     assert_eq!(ann.json()["result"]["cacheScope"], "private");
     assert_eq!(ann.json()["result"]["resultType"], "complete");
     assert!(names(&ann).contains(&"a_secret".to_owned()));
@@ -308,7 +309,7 @@ async fn p18_lists_are_private_and_each_has_their_own() {
     assert!(!names(&ann).contains(&"a_forbidden".to_owned()));
     let fetched = portal.fakes.seen.lock().unwrap().len();
     assert_eq!(fetched, 2, "one fetch for each of them");
-    portal.new("/mcp", "ann", "tools/list", json!({})).await;
+    portal.stateless("/mcp", "ann", "tools/list", json!({})).await;
     assert_eq!(portal.fakes.seen.lock().unwrap().len(), fetched);
 }
 
@@ -413,20 +414,20 @@ async fn p17_resumption_gives_the_stream_of_the_same_session_only() {
 #[tokio::test]
 async fn p28_lists_are_merged_under_names_that_do_not_clash() {
     let portal = portal(&[("a", OLD), ("b_c", NEW), ("dead", None)]);
-    let got = portal.new("/mcp", "ann", "tools/list", json!({})).await;
+    let got = portal.stateless("/mcp", "ann", "tools/list", json!({})).await;
     let all = names(&got);
     assert!(all.contains(&"a_echo".to_owned()));
     assert!(all.iter().any(|name| name.starts_with("b-c-0") && name.ends_with("_echo")));
     assert!(all.iter().all(|name| !name.ends_with("bad")), "{all:?}");
     let dotted = all.iter().find(|name| name.starts_with("a_files_read_0")).unwrap();
-    let call = portal.new("/mcp", "ann", "tools/call", json!({"name": dotted})).await;
+    let call = portal.stateless("/mcp", "ann", "tools/call", json!({"name": dotted})).await;
     assert!(call.text.contains("files.read"), "{}", call.text);
     let result = &got.json()["result"];
     assert_eq!(result["_meta"]["shadowtap/unavailable"][0]["server"], "dead");
     assert!(got.text.contains(r#""x-unknown":[1.5"#), "{}", got.text);
-    let plain = portal.new("/mcp/a", "ann", "tools/list", json!({})).await;
+    let plain = portal.stateless("/mcp/a", "ann", "tools/list", json!({})).await;
     assert!(names(&plain).contains(&"files.read".to_owned()));
-    assert_eq!(portal.new("/mcp/dead", "ann", "tools/list", json!({})).await.code(), -32603);
+    assert_eq!(portal.stateless("/mcp/dead", "ann", "tools/list", json!({})).await.code(), -32603);
 }
 
 #[tokio::test]
@@ -452,11 +453,12 @@ async fn p30_clients_and_servers_of_all_eras_work_together() {
     }
     for server in [OLD, NEW] {
         let portal = portal(&[("a", server)]);
-        let got = portal.new("/mcp", "ann", "tools/call", json!({"name": "a_echo"})).await;
+        let got = portal.stateless("/mcp", "ann", "tools/call", json!({"name": "a_echo"})).await;
         assert_eq!(got.json()["result"]["resultType"], "complete", "{}", got.text);
-        let got = portal.new("/mcp", "ann", "resources/read", json!({"uri": "a://one"})).await;
+        let got =
+            portal.stateless("/mcp", "ann", "resources/read", json!({"uri": "a://one"})).await;
         assert_eq!(got.json()["result"]["cacheScope"], "private", "{}", got.text);
-        let got = portal.new("/mcp", "ann", "server/discover", json!({})).await;
+        let got = portal.stateless("/mcp", "ann", "server/discover", json!({})).await;
         let result = got.json()["result"].clone();
         assert!(result["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")));
         assert!(result["capabilities"]["tools"].is_object(), "{}", got.text);
@@ -468,7 +470,7 @@ async fn p31_unknown_methods_are_404_for_stateless_clients() {
     let portal = portal(&[("a", OLD)]);
     for (path, method) in [("/mcp", "x/y"), ("/mcp", "ping"), ("/mcp/a", "x/y"), ("/mcp/a", "ping")]
     {
-        let got = portal.new(path, "ann", method, json!({})).await;
+        let got = portal.stateless(path, "ann", method, json!({})).await;
         assert_eq!((got.status, got.code()), (404, json!(-32601)), "{path} {method}");
     }
 }
@@ -477,10 +479,10 @@ async fn p31_unknown_methods_are_404_for_stateless_clients() {
 async fn refusals_tell_their_kind_and_no_more() {
     let portal = portal(&[("a", OLD)]);
     let params = json!({"name": "blocked"});
-    let got = portal.new("/mcp/a", "ann", "tools/call", params).await;
+    let got = portal.stateless("/mcp/a", "ann", "tools/call", params).await;
     assert_eq!(got.json()["error"]["data"], json!({"kind": "policy"}));
     let params = json!({"name": "a_echo", "arguments": {"p": "hunter2"}});
-    let got = portal.new("/mcp", "ann", "tools/call", params).await;
+    let got = portal.stateless("/mcp", "ann", "tools/call", params).await;
     assert_eq!(got.json()["error"]["message"], "refused: secret in arguments");
     assert!(!got.text.contains("hunter2"));
 }
@@ -567,4 +569,77 @@ async fn it_listens_and_ends() {
     assert_eq!(second.read(&mut bytes).await.unwrap_or(0), 0);
     listening.stop(Duration::from_secs(5)).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+const PEOPLE: [&str; 3] = ["ann7", "bob", "cal7"];
+
+/// Somebody does something, with the session or the waiting call of whoever.
+async fn step(
+    portal: &Portal,
+    sessions: &[String],
+    states: &mut [Option<Value>; 3],
+    (who, whose, action): (usize, usize, u8),
+) {
+    let (user, is_own) = (PEOPLE[who], who == whose);
+    let got = match action {
+        0 | 1 => {
+            let body = if action == 0 { call("a_echo") } else { list() };
+            let headers = [("x-user", user), ("mcp-session-id", &*sessions[whose])];
+            let got = portal.post("/mcp", &headers, &body).await;
+            assert_eq!(got.status, if is_own { 200 } else { 404 }, "{}", got.text);
+            got
+        }
+        2 => portal.stateless("/mcp", user, "tools/call", json!({"name": "b_echo"})).await,
+        3 => {
+            let got = portal.stateless("/mcp", user, "tools/list", json!({})).await;
+            let sees = names(&got).iter().any(|name| name == "a_secret");
+            assert_eq!(sees, user != "bob");
+            got
+        }
+        4 => {
+            let got = portal.stateless("/mcp", user, "tools/call", json!({"name": "a_ask"})).await;
+            states[who] = Some(got.json()["result"]["requestState"].clone());
+            got
+        }
+        _ => {
+            let Some(state) = states[whose].clone() else { return };
+            let answer = json!({"action": "accept", "content": {"name": user}});
+            let params = json!({"name": "a_ask", "requestState": state,
+                "inputResponses": {"input-1": answer}});
+            let got = portal.stateless("/mcp", user, "tools/call", params).await;
+            if is_own {
+                states[whose] = None;
+            }
+            assert_eq!(got.json().get("result").is_some(), is_own, "{}", got.text);
+            got
+        }
+    };
+    let others = PEOPLE.iter().filter(|other| **other != user);
+    others.for_each(|other| assert!(!got.text.contains(other), "{user}: {}", got.text));
+    if matches!(action, 0 | 2) && got.status == 200 {
+        assert!(got.text.contains(&format!("{user}:")), "{}", got.text);
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Sessions, lists, conversations and waiting calls, in any order.
+    #[test]
+    fn people_interleaved_never_see_each_others_data(
+        steps in proptest::collection::vec((0_usize..3, 0_usize..3, 0_u8..6), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let portal = portal(&[("a", OLD), ("b", NEW)]);
+            let mut sessions = Vec::new();
+            for user in PEOPLE {
+                sessions.push(portal.session("/mcp", user, "2025-11-25").await);
+            }
+            let mut states = [None, None, None];
+            for at in steps {
+                step(&portal, &sessions, &mut states, at).await;
+            }
+        });
+    }
 }

@@ -247,6 +247,7 @@ pub(super) fn pointer(text: &str, offset: usize) -> Box<str> {
 const MAX_POINTER_BYTES: usize = 256;
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut where characters begin")]
 mod tests {
     use super::*;
 

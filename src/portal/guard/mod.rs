@@ -26,6 +26,7 @@ mod kinds;
 mod leaves;
 mod rules;
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut where characters begin")]
 mod tests;
 
 use std::net::SocketAddr;

@@ -141,7 +141,7 @@ fn the_directory_takes_decisions_of_others() {
         let desk = Desk::open(folder.path()).unwrap();
         let call = start(&one, held("alice", r#"{"n":2}"#));
         let waiting = listed(&one).await;
-        assert_eq!(desk.list(Timestamp::EPOCH), [waiting.clone()]);
+        assert_eq!(desk.list(Timestamp::EPOCH), std::slice::from_ref(&waiting));
         desk.decide(&waiting, false, "cli").unwrap();
         assert_eq!(desk.decide(&waiting, true, "cli"), Err(Refused::Decided));
         assert_eq!(call.await.unwrap(), Outcome::Denied { by: "cli".into() });

@@ -238,6 +238,7 @@ pub(in crate::portal) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut where characters begin")]
 mod tests {
     use super::*;
 

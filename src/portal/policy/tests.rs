@@ -67,6 +67,7 @@ fn generated_policies_fit_the_schema() {
     assert_eq!(read.len(), policy.len());
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn calls_of_the_example() {
     let policy = example();

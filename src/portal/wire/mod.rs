@@ -249,5 +249,27 @@ impl Envelope<'_> {
     }
 }
 
+/// Fuzzes requests: what is parsed is written as JSON that parses to the same, and an edit of one
+/// member leaves JSON that has it, and keeps the others.
+///
+/// # Panics
+///
+/// When it does not.
+#[cfg(fuzzing)]
+pub fn fuzz(data: &[u8]) {
+    let Ok(message) = Message::parse(data, 64) else { return };
+    let text = message.to_json();
+    let Ok(again) = Message::parse(text.as_bytes(), 64) else { panic!("{text}") };
+    assert_eq!(again.to_json(), text);
+    let Message::Request(Request { params: Some(params), .. }) = message else { return };
+    let Some(before) = Members::of(&params) else { return };
+    let edited = object(Some(&params), vec![("name", Some(raw(&"own")))]);
+    assert_eq!(self::text(Some(&edited), "name").as_deref(), Some("own"));
+    let Some(after) = Members::of(&edited) else { panic!("{edited}") };
+    for (name, value) in before.iter().filter(|(name, _)| *name != "name") {
+        assert_eq!(after.get(name).map(|it| it.get()), Some(value.get()));
+    }
+}
+
 #[cfg(test)]
 mod tests;

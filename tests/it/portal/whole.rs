@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::wire::{Reply, post};
+use crate::engine::Engine;
 use crate::proxies::programs::{Process, free_port};
 use crate::run::root;
 
@@ -53,12 +54,16 @@ fn token(who: &str) -> String {
 
 impl Whole {
     fn start(more: &str) -> Self {
+        Self::start_with(more, &[])
+    }
+
+    fn start_with(more: &str, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         fs::write(folder.path().join("tools.json"), TOOLS).unwrap();
         fs::write(folder.path().join("portal.yaml"), text(port, &folder, more)).unwrap();
         let mut command = program(&folder);
-        command.args(["--config", "portal.yaml"]);
+        command.args(["--config", "portal.yaml"]).args(args);
         let mut process = Process::start(command, folder.path(), "portal");
         process.wait_for_port(port);
         Self { folder, port, _process: process }
@@ -311,4 +316,25 @@ fn the_sensor_is_told_what_is_behind_the_portal() {
     let mut check = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
     check.args(["approvals", "check", "approvals.yaml"]).current_dir(whole.folder.path());
     assert!(check.output().unwrap().status.success());
+}
+
+#[test]
+fn records_are_in_the_store_under_the_names_that_people_know() {
+    let engine = Engine::start();
+    let migrated = crate::run::run(&["store", "migrate", "--apply", "--url", &engine.url()]);
+    assert_eq!(migrated.code, 0, "{}", migrated.stderr);
+    let whole = Whole::start_with(RULES, &["--store", &engine.url(), "--replica", "one"]);
+    whole.approve_all();
+    whole.call("ann", "notes_read_note", &json!({"id": 7}));
+    whole.call("bob", "notes_write_note", &json!({"id": 7}));
+    let asked = "SELECT UserID, ServerID, ToolCallName, Success FROM shadowtap.mcp_portal_logs \
+                 ORDER BY Datetime FORMAT TSV";
+    let want = "ann\tnotes\tread_note\ttrue\nbob\tnotes\twrite_note\tfalse\n";
+    for _ in 0..200 {
+        if engine.query(asked) == want {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{}", engine.query(asked));
 }

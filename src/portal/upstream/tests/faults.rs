@@ -15,6 +15,7 @@ fn spec(url: &str) -> String {
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn every_fault_is_a_failure_of_its_kind() {
     const JSON: &str = "content-type: application/json\r\n";
