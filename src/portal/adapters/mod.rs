@@ -145,6 +145,7 @@ impl Lasting {
                 holds: Arc::clone(&self.holds),
                 clock: self.clock.clone(),
                 told: Arc::clone(&self.told),
+                gone: Mutex::default(),
             }),
             inspect: Arc::new(inspect::Watch {
                 guard: Guard::new(sections.guard),

@@ -1,7 +1,8 @@
 //! Policy, pins and holds, as the hub asks them.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -23,12 +24,17 @@ use crate::portal::wire::{Members, member};
 /// made again, it finds the approval that was given meanwhile.
 const PATIENCE: Duration = Duration::from_secs(50);
 
+/// Things that went and were told of; then all are told again.
+const MAX_GONE: usize = 10_000;
+
 pub(super) struct Judge {
     pub(super) policy: Policy,
     pub(super) pins: Pins,
     pub(super) holds: Arc<Holds>,
     pub(super) clock: Clock,
     pub(super) told: Told,
+    /// What went, told once: where people have different lists, things come and go all the time.
+    pub(super) gone: Mutex<HashSet<String>>,
 }
 
 impl fmt::Debug for Judge {
@@ -65,6 +71,14 @@ fn goes_on(method: &str) -> bool {
 }
 
 impl Judge {
+    fn is_first(&self, server: &str, kind: DefinitionKind, event: &Event) -> bool {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if gone.len() >= MAX_GONE {
+            gone.clear();
+        }
+        gone.insert(told(server, kind, event))
+    }
+
     fn pin(&self, server: &str, kind: Kind, name: &str, mark: Option<&Mark>) -> PinState {
         let digest = mark.and_then(|mark| mark.digest.as_deref());
         let of = |kind| self.pins.pin(server, kind, name, digest);
@@ -117,7 +131,11 @@ impl Rulings for Judge {
     fn fetched(&self, server: &str, kind: Kind, items: &[&RawValue]) -> Vec<Mark> {
         let Some(of) = definition(kind) else { return vec![Mark::default(); items.len()] };
         let looked = self.pins.look(server, of, items, self.clock.now());
-        looked.events.iter().for_each(|event| (self.told)(&told(server, of, event)));
+        for event in &looked.events {
+            if !matches!(event, Event::Gone(_)) || self.is_first(server, of, event) {
+                (self.told)(&told(server, of, event));
+            }
+        }
         let hints = |item: &&RawValue| match kind {
             Kind::Tool => Hints::of(item),
             _ => Hints::default(),
