@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::resolve::{Target, unknown};
 use crate::mcp::methods::Revision;
 use crate::portal::guard::Part;
-use crate::portal::hub::catalogue::aside;
+use crate::portal::hub::catalogue::{aside, mirrored};
 use crate::portal::hub::clock::Instant;
 use crate::portal::hub::parts::{
     Allowed, Call, Ending, Entry, Kind, Permit, Refusal, Ruling, Verdict, failed,
@@ -223,6 +223,8 @@ impl Turn {
             (None, Some(renamed)) => Some(renamed),
             (None, None) => call.params.clone(),
         };
+        let sent = param_headers.unwrap_or_else(|| ctx.param_headers.clone());
+        let arguments: Option<Raw> = member(params.as_deref(), "arguments");
         let mut turn = Self {
             hub: Arc::clone(hub),
             ctx: Arc::clone(ctx),
@@ -233,7 +235,7 @@ impl Turn {
             progress: None,
             stage: Stage::Over,
             queue: VecDeque::new(),
-            param_headers: param_headers.unwrap_or_else(|| ctx.param_headers.clone()),
+            param_headers: mirrored(&target.mirrors, sent, arguments.as_deref()),
             rounds: 0,
             heard_bytes: 0,
             stop: Arc::new(Notify::new()),

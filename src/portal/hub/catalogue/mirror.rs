@@ -107,6 +107,44 @@ pub(in crate::portal::hub) fn mismatch<'a>(
     mirrors.iter().find(differs).map(|mirror| &*mirror.header)
 }
 
+/// The headers that go with arguments: those of a schema as the arguments have them, whatever the
+/// client sent of them (it may know of no such headers), and all others as the client sent them.
+pub(in crate::portal::hub) fn mirrored(
+    mirrors: &[Mirror],
+    mut headers: Vec<(Box<str>, Box<str>)>,
+    arguments: Option<&RawValue>,
+) -> Vec<(Box<str>, Box<str>)> {
+    if mirrors.is_empty() {
+        return headers;
+    }
+    let arguments: Value =
+        arguments.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    headers.retain(|(name, _)| {
+        !mirrors.iter().any(|mirror| name.eq_ignore_ascii_case(&mirror.header))
+    });
+    for mirror in mirrors {
+        let value = mirror.path.iter().try_fold(&arguments, |value, key| value.get(&**key));
+        if let Some(value) = value.and_then(spelled) {
+            headers.push((mirror.header.clone(), value));
+        }
+    }
+    headers
+}
+
+/// As a header spells it; nothing of what the server will refuse in any case.
+fn spelled(value: &Value) -> Option<Box<str>> {
+    Some(match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Bool(_) => value.to_string().into(),
+        // `3.0` is an integer to JSON Schema, and `3` to a header.
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(real) => format!("{real}").into(),
+            None => number.to_string().into(),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    })
+}
+
 /// Whether a header has a value: integers compare as numbers.
 fn says(value: &Value, header: &str) -> bool {
     match value {
@@ -163,6 +201,28 @@ mod tests {
             ),
         ] {
             assert_eq!(mirrors(&raw(&schema)).map(|found| found.len()), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn headers_are_made_of_arguments_whatever_the_client_sent() {
+        let schema = json!({"properties": {
+            "s": {"type": "string", "x-mcp-header": "S"},
+            "i": {"type": "integer", "x-mcp-header": "I"},
+            "b": {"type": "boolean", "x-mcp-header": "B"},
+        }});
+        let mirrors = mirrors(&raw(&schema)).unwrap();
+        for (arguments, sent, expected) in [
+            (json!({"s": "ä", "i": 7, "b": false}), vec![], "s=ä i=7 b=false"),
+            (json!({"i": 7.0}), vec![("S", "old")], "i=7"),
+            (json!({"s": "new", "i": null}), vec![("s", "old"), ("x", "y")], "x=y s=new"),
+            (json!({"s": ["a"]}), vec![], ""),
+            (json!(null), vec![("x", "y")], "x=y"),
+        ] {
+            let sent = sent.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let made = mirrored(&mirrors, sent, Some(&raw(&arguments)));
+            let made: Vec<_> = made.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(made.join(" "), expected);
         }
     }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) use fetch::{aside, offers};
-pub(super) use mirror::{Mirror, mismatch};
+pub(super) use mirror::{Mirror, mirrored, mismatch};
 
 use super::clock::Instant;
 use super::parts::{Kind, Mark};
