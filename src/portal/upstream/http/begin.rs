@@ -150,6 +150,10 @@ async fn ask(
             Answer::Whole(messages) => ours(messages).ok_or_else(none)?,
             Answer::Stream(mut events) => loop {
                 let Some(event) = events.next().await? else { return Err(none().into()) };
+                // Servers of HTTP with SSE that look at no method begin their stream with this.
+                if event.kind == "endpoint" {
+                    return Err(Fault::OtherEra("an endpoint event".into()));
+                }
                 if event.data.is_empty() {
                     continue;
                 }
