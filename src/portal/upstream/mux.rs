@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::timeout;
 
 use super::{About, Failure, Heard};
 use crate::portal::Task;
@@ -25,6 +24,7 @@ const MAX_WAITING: usize = 256;
 /// Requests of the server that nobody answered yet; more are refused.
 const MAX_ASKED: usize = 1024;
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// Takes lines to the server.
 pub(super) trait Sender: Send + Sync + fmt::Debug {
@@ -38,6 +38,10 @@ struct Pending {
     id: Id,
     token: Option<Raw>,
     peer: i64,
+    /// What the server says without naming a call may be about this one.
+    may_hear: bool,
+    /// It said which log messages it wants (MCP 2026-07-28).
+    has_level: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +52,31 @@ struct Inner {
     /// Requests of the server, and who they were given to.
     asked: HashMap<Id, i64>,
     over: Option<Failure>,
+}
+
+impl Inner {
+    /// What is about no call in particular. Changes are for those who listen; all else is about a
+    /// call that is under way, if its peer has one: the newest, and of several the one that said
+    /// that it wants messages.
+    fn unnamed(&self, said: &Notification) {
+        let is_change = said.method.ends_with("/list_changed")
+            || &*said.method == "notifications/resources/updated";
+        let is_message = &*said.method == "notifications/message";
+        let has_level = is_message && self.pending.values().any(|pending| pending.has_level);
+        let calls = self.pending.values().filter(|of| of.may_hear && (of.has_level || !has_level));
+        let calls: BTreeMap<i64, &Pending> = calls.map(|of| (of.peer, of)).collect();
+        let listens = |peer: i64| self.listeners.iter().any(|(of, _)| *of == peer);
+        for (peer, pending) in &calls {
+            if !is_change || !listens(*peer) {
+                give(&pending.to, Heard::Notification(said.clone()));
+            }
+        }
+        for (peer, to) in &self.listeners {
+            if is_change || !calls.contains_key(peer) {
+                give(to, Heard::Notification(said.clone()));
+            }
+        }
+    }
 }
 
 /// One pair of streams.
@@ -131,8 +160,15 @@ impl Mux {
             }
             inner.next += 1;
             let number = inner.next;
-            let id = request.id.clone();
-            inner.pending.insert(number, Pending { to, id, token: token.clone(), peer });
+            let pending = Pending {
+                to,
+                id: request.id.clone(),
+                token: token.clone(),
+                peer,
+                may_hear: &*request.method != "subscriptions/listen",
+                has_level: member::<IgnoredAny>(meta.as_deref(), LOG_LEVEL).is_some(),
+            };
+            inner.pending.insert(number, pending);
             number
         };
         let flight = Flight { mux: Arc::clone(self), number, is_open: true, from };
@@ -150,21 +186,9 @@ impl Mux {
         self: &Arc<Self>,
         method: &str,
         params: Raw,
-        within: Duration,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Flight, Failure> {
         let request = Request { id: Id::Number(0), method: method.into(), params: Some(params) };
-        let asked = async {
-            let mut flight = self.request(request, 0).await?;
-            loop {
-                match flight.from.recv().await {
-                    Some(Heard::Response(response)) => return Ok(response),
-                    Some(Heard::Failed(failure)) => return Err(failure),
-                    Some(_) => {}
-                    None => return Err(Failure::Broken("it ended".into())),
-                }
-            }
-        };
-        timeout(within, asked).await.unwrap_or(Err(Failure::TimedOut(within)))
+        self.request(request, 0).await
     }
 
     /// A peer answers what it was asked, and nothing else.
@@ -235,13 +259,7 @@ impl Mux {
             return;
         }
         inner.listeners.retain(|(_, to)| !to.is_closed());
-        if !inner.listeners.is_empty() {
-            for (_, to) in &inner.listeners {
-                give(to, Heard::Notification(said.clone()));
-            }
-        } else if let (1, Some(only)) = (inner.pending.len(), inner.pending.values().next()) {
-            give(&only.to, Heard::Notification(said));
-        }
+        inner.unnamed(&said);
     }
 
     fn asked(self: &Arc<Self>, request: Request) {
@@ -302,6 +320,17 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    /// The answer, whatever is said before it.
+    pub(super) async fn response(&mut self) -> Result<Response, Failure> {
+        loop {
+            match self.next().await {
+                Heard::Response(response) => return Ok(response),
+                Heard::Failed(failure) => return Err(failure),
+                Heard::Notification(_) | Heard::Request(_) => {}
+            }
+        }
+    }
+
     /// What is heard next; after the last, `Broken`.
     pub(super) async fn next(&mut self) -> Heard {
         let heard = self.from.recv().await;

@@ -1,17 +1,18 @@
 //! Peers whose messages go through a [`Mux`].
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::envelope::{NEWEST, NEWEST_LEGACY, about, enveloped};
 use super::http::{initialize_params, initialized};
 use super::mux::{Flight, Mux};
-use super::site::{Era, PROBE, Site};
+use super::site::{Era, Site};
 use super::{About, ClientSide, Conversation, Failure, Heard, Outgoing, Peer, Ticket};
 use crate::portal::Task;
 use crate::portal::wire::{Id, Message, Notification, Raw, Request, Response, member};
@@ -28,6 +29,16 @@ pub(super) trait Host: Send + Sync + fmt::Debug {
     fn is_peers_own(&self) -> bool;
 }
 
+/// Before a server that does not answer to the newest way to begin is asked in the old way too:
+/// servers that wait for `initialize` may say nothing at all to anything else.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a server says that it speaks.
+enum Spoken {
+    Modern(About),
+    Legacy(About),
+}
+
 /// Begins to speak, newest first, unless it is known what the server speaks.
 pub(super) async fn handshake(
     mux: &Arc<Mux>,
@@ -35,37 +46,85 @@ pub(super) async fn handshake(
     client: &ClientSide,
     may_be_modern: bool,
 ) -> Result<(), Failure> {
+    let mut late = None;
     if may_be_modern && site.era() != Some(Era::Legacy) {
-        let params = enveloped(None, NEWEST, client);
-        // Servers that wait for `initialize` may say nothing at all to anything else.
-        let within = PROBE.min(Duration::from_secs(3));
-        match mux.ask("server/discover", params, within).await {
-            Ok(Response { outcome: Ok(result), .. }) => {
-                let all: Option<Vec<String>> = member(Some(&result), "supportedVersions");
-                if all.is_some_and(|all| all.iter().any(|version| version == NEWEST.as_str())) {
-                    mux.set_about(about(NEWEST, &result));
+        let mut asked = mux.ask("server/discover", enveloped(None, NEWEST, client)).await?;
+        match timeout(PATIENCE, asked.response()).await {
+            Ok(response) => {
+                if let Some(about) = discovered(&response?) {
+                    mux.set_about(about);
                     site.set_era(Era::Modern);
                     return Ok(());
                 }
             }
-            Ok(_) | Err(Failure::TimedOut(_)) => {}
-            Err(failure) => return Err(failure),
+            // It may only be slow to start: what it says later still counts.
+            Err(_) => late = Some(asked),
         }
     }
-    let params = initialize_params(client.info.as_ref(), &client.capabilities);
     let within = site.server.idle.min(Duration::from_secs(60));
-    let asked = mux.ask("initialize", params, within).await;
-    if asked.is_err() {
-        site.forget_era();
+    let spoken = timeout(within, async {
+        let params = initialize_params(client.info.as_ref(), &client.capabilities);
+        settled(late, mux.ask("initialize", params).await?).await
+    });
+    let spoken = spoken.await.unwrap_or(Err(Failure::TimedOut(within)));
+    match spoken.inspect_err(|_| site.forget_era())? {
+        Spoken::Modern(about) => {
+            mux.set_about(about);
+            site.set_era(Era::Modern);
+        }
+        Spoken::Legacy(about) => {
+            mux.set_about(about);
+            let method = "notifications/initialized".into();
+            mux.send(&Message::Notification(Notification { method, params: None })).await?;
+            if may_be_modern {
+                site.set_era(Era::Legacy);
+            }
+            site.counters.sessions.fetch_add(1, Relaxed);
+        }
     }
-    mux.set_about(initialized(asked?)?);
-    let method = "notifications/initialized".into();
-    mux.send(&Message::Notification(Notification { method, params: None })).await?;
-    if may_be_modern {
-        site.set_era(Era::Legacy);
-    }
-    site.counters.sessions.fetch_add(1, Relaxed);
     Ok(())
+}
+
+/// What an answer to `server/discover` says, if the newest revision is among it.
+fn discovered(response: &Response) -> Option<About> {
+    let result = response.outcome.as_ref().ok()?;
+    let all: Vec<String> = member(Some(result), "supportedVersions")?;
+    all.iter().any(|version| version == NEWEST.as_str()).then(|| about(NEWEST, result))
+}
+
+/// What a server speaks that is asked in the old way, and perhaps was asked in the new way before
+/// and did not answer in time. It takes what comes first for the way that its client has, and may
+/// refuse the other, so an `initialize` that it takes counts more than what it says of itself.
+async fn settled(late: Option<Flight>, mut asked: Flight) -> Result<Spoken, Failure> {
+    let was_asked = late.is_some();
+    let mut discover = pin!(async {
+        match late {
+            Some(mut flight) => flight.response().await.map(|response| discovered(&response)),
+            None => Ok(None),
+        }
+    });
+    let mut initialize = pin!(asked.response());
+    let (response, modern) = tokio::select! {
+        response = &mut initialize => {
+            let response = response?;
+            if response.outcome.is_ok() {
+                return Ok(Spoken::Legacy(initialized(response)?));
+            }
+            let modern = timeout(PATIENCE, discover).await;
+            (Some(response), modern.unwrap_or(Ok(None))?)
+        }
+        modern = &mut discover, if was_asked => match modern? {
+            None => (Some(initialize.await?), None),
+            modern => (timeout(PATIENCE, initialize).await.ok().transpose()?, modern),
+        },
+    };
+    match (response, modern) {
+        (Some(response), modern) if response.outcome.is_ok() || modern.is_none() => {
+            Ok(Spoken::Legacy(initialized(response)?))
+        }
+        (_, Some(about)) => Ok(Spoken::Modern(about)),
+        (_, None) => Err(Failure::Garbled("no answer to initialize".into())),
+    }
 }
 
 /// A conversation through a mux.

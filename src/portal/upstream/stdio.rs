@@ -112,6 +112,10 @@ pub(super) struct ChildHost {
     /// What `initialize` says: of the first client, or of nobody where the child is shared.
     client: Arc<ClientSide>,
     now: Turn<Option<Running>>,
+    /// A start that is under way is given up.
+    ended: Notify,
+    /// Itself: a start goes on when whoever wanted it goes away.
+    own: Weak<Self>,
     starts: Mutex<VecDeque<Instant>>,
     used: Mutex<Instant>,
     log: Log,
@@ -119,11 +123,13 @@ pub(super) struct ChildHost {
 
 impl ChildHost {
     pub(super) fn new(site: Arc<Site>, program: Program, client: Arc<ClientSide>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|own| Self {
             site,
             program,
             client,
             now: Turn::default(),
+            ended: Notify::new(),
+            own: Weak::clone(own),
             starts: Mutex::default(),
             used: Mutex::new(Instant::now()),
             log: Log::default(),
@@ -161,6 +167,26 @@ impl ChildHost {
         starts.push_back(Instant::now());
         let doubled = BACKOFF.saturating_mul(1 << count.saturating_sub(1).min(16));
         Ok(if count == 0 { Duration::ZERO } else { doubled.min(MAX_BACKOFF) })
+    }
+
+    /// The one that runs, or a new one.
+    async fn started(&self) -> Result<Arc<Mux>, Failure> {
+        let mut now = self.now.lock().await;
+        if let Some(running) = now.as_ref().filter(|running| !running.mux.is_over()) {
+            return Ok(Arc::clone(&running.mux));
+        }
+        if now.take().is_some() {
+            self.site.counters.reconnects.fetch_add(1, Relaxed);
+        }
+        let running = tokio::select! {
+            running = self.start() => running?,
+            () = self.ended.notified() => {
+                return Err(Failure::Unreachable("it was stopped".into()));
+            }
+        };
+        let mux = Arc::clone(&running.mux);
+        *now = Some(running);
+        Ok(mux)
     }
 
     async fn start(&self) -> Result<Running, Failure> {
@@ -330,22 +356,24 @@ impl Host for ChildHost {
     fn mux(&self) -> Task<'_, Result<Arc<Mux>, Failure>> {
         Box::pin(async move {
             *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            let mut now = self.now.lock().await;
-            if let Some(running) = now.as_ref().filter(|running| !running.mux.is_over()) {
+            if let Ok(now) = self.now.try_lock()
+                && let Some(running) = now.as_ref().filter(|running| !running.mux.is_over())
+            {
                 return Ok(Arc::clone(&running.mux));
             }
-            if now.take().is_some() {
-                self.site.counters.reconnects.fetch_add(1, Relaxed);
-            }
-            let running = self.start().await?;
-            let mux = Arc::clone(&running.mux);
-            *now = Some(running);
-            Ok(mux)
+            // A child may need longer to start than anybody waits: the next one finds it started.
+            let gone = || Failure::Unreachable("it is not wanted any more".into());
+            let own = self.own.upgrade().ok_or_else(gone)?;
+            let started = tokio::spawn(async move { own.started().await });
+            started.await.unwrap_or_else(|_| Err(gone()))
         })
     }
 
     fn stop(&self) -> Task<'_, ()> {
-        Box::pin(async move { drop(self.now.lock().await.take()) })
+        Box::pin(async move {
+            self.ended.notify_waiters();
+            drop(self.now.lock().await.take());
+        })
     }
 
     fn is_peers_own(&self) -> bool {

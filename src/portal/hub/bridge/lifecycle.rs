@@ -108,7 +108,11 @@ impl Hub {
                 let (hub, ctx, server) =
                     (Arc::clone(self), Arc::clone(ctx), Arc::clone(&server.id));
                 let id = id.map(str::to_owned);
-                let limit = ctx.view.settings.list_timeout;
+                // Where there is one server only, nothing can be shown without it.
+                let limit = match ctx.route.is_transparent {
+                    true => ctx.view.settings.call_idle,
+                    false => ctx.view.settings.list_timeout,
+                };
                 let name = Arc::clone(&server);
                 let meeting = async move {
                     let Some(id) = id else { return hub.peer(&ctx, &server).await };

@@ -47,6 +47,25 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
 "#;
 
+/// A server that is slow to start, and speaks as it was spoken to first.
+const SLOW: &str = r#"
+import json, sys, time
+time.sleep(float(sys.argv[1]))
+first = None
+for line in sys.stdin:
+    m = json.loads(line)
+    if m.get("id") is None: continue
+    first = first or m["method"]
+    out = {"jsonrpc": "2.0", "id": m["id"]}
+    if m["method"] == "server/discover" and sys.argv[2] == "both":
+        out["result"] = {"supportedVersions": ["2026-07-28"], "capabilities": {}}
+    elif m["method"] == "initialize" and (sys.argv[2] == "old" or first == "initialize"):
+        out["result"] = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    elif m["method"] == "tools/call": out["result"] = {"text": first}
+    else: out["error"] = {"code": -32601, "message": "no"}
+    print(json.dumps(out), flush=True)
+"#;
+
 fn spec(script: &str, more: &str) -> String {
     let argv = serde_json::json!(["python3", "-c", script]);
     format!("{{id: a, command: {argv}, max_message_bytes: 2000, {more}}}")
@@ -175,5 +194,64 @@ async fn children_without_state_get_the_envelope() {
     let said = call(&peer, 1, "t", false).await;
     assert_eq!(value(&said, "io.modelcontextprotocol/protocolVersion"), "2026-07-28");
     assert_eq!(value(&said, "io.modelcontextprotocol/clientInfo")["name"], "agent");
+    upstreams.close().await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_slow_to_start_is_spoken_to_as_it_wants() {
+    for (speaks, revision) in [("both", "2026-07-28"), ("old", "2025-06-18")] {
+        let argv = serde_json::json!(["python3", "-c", SLOW, "4", speaks]);
+        let upstreams = upstreams(&format!("{{id: a, command: {argv}}}"));
+        let (whose, client) = (somebody("ann"), client());
+        let asking = upstreams.peer(&whose, "a", &client, Some("one"), None);
+        // Whoever asks first does not wait so long; what was begun goes on.
+        assert!(tokio::time::timeout(Duration::from_millis(500), asking).await.is_err());
+        let peer = peer(&upstreams).await;
+        assert_eq!(peer.about().revision.as_str(), revision);
+        assert!(is(&call(&peer, 1, "t", false).await, "r:1:"));
+        assert_eq!(upstreams.counters().next().unwrap().1.reconnects, 0);
+        upstreams.close().await;
+    }
+}
+
+/// Logs without saying for which call, and answers when the last of two has come.
+const LOGS: &str = r#"
+import json, sys
+calls = []
+def say(m): print(json.dumps(m), flush=True)
+for line in sys.stdin:
+    m = json.loads(line)
+    if m.get("id") is None: continue
+    if m["method"] == "server/discover":
+        say({"jsonrpc": "2.0", "id": m["id"], "result": {"supportedVersions": ["2026-07-28"], "capabilities": {}}})
+        continue
+    calls.append(m["id"])
+    if len(calls) < 3: continue
+    for method in ["message", "tools/list_changed"]:
+        say({"jsonrpc": "2.0", "method": "notifications/" + method, "params": {}})
+    for id in calls[1:]: say({"jsonrpc": "2.0", "id": id, "result": {}})
+"#;
+
+#[tokio::test]
+async fn messages_that_name_no_call_go_to_the_one_that_wants_them() {
+    let upstreams = upstreams(&format!(
+        "{{id: a, shared: false, command: {}}}",
+        serde_json::json!(["python3", "-c", LOGS])
+    ));
+    let peer = peer(&upstreams).await;
+    // What is listened to is no call.
+    let mut listened = peer.listen(Some(raw(&serde_json::json!({})))).await.unwrap().unwrap();
+    let mut first = outgoing(1, "t");
+    let meta = serde_json::json!({"io.modelcontextprotocol/logLevel": "debug"});
+    first.request.params = Some(raw(&serde_json::json!({"name": "t", "_meta": meta})));
+    let (one, other) = tokio::join!(async { heard(peer.call(first, false).await).await }, async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        call(&peer, 2, "t", false).await
+    });
+    assert_eq!(one[0], "n:notifications/message", "{one:?}");
+    assert!(one[1].starts_with("r:1:"), "{one:?}");
+    assert!(other.last().unwrap().starts_with("r:2:"), "{other:?}");
+    assert!(!other.contains(&one[0]), "{other:?}");
+    assert!(listened.try_recv().is_err());
     upstreams.close().await;
 }
