@@ -275,7 +275,7 @@ impl Front {
                 let body = read(view, head, body).await?;
                 self.old_post(view, head, &body, arrived).await
             }
-            (&Method::GET, true) => self.old_get(head, arrived),
+            (&Method::GET, true) => self.old_get(head, &arrived),
             (&Method::GET, false) => self.get(view, head, arrived),
             (&Method::DELETE, false) => self.delete(view, head, arrived).await,
             _ => Err(answers::not_allowed(if view.settings.has_sessions {

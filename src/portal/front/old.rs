@@ -31,7 +31,11 @@ struct Link {
 pub(super) struct Links(Mutex<HashMap<String, Arc<Link>>>);
 
 impl Front {
-    pub(super) fn old_get(&self, head: &Parts, arrived: Arrived) -> Result<Answer, Answer> {
+    pub(super) fn old_get(
+        self: &Arc<Self>,
+        head: &Parts,
+        arrived: &Arrived,
+    ) -> Result<Answer, Answer> {
         if head.uri.path() != "/sse" {
             return Err(answers::not_allowed("POST"));
         }
@@ -41,11 +45,11 @@ impl Front {
         let id = seal::encode(&id);
         let stream = Stream::new(0);
         stream.push_other("endpoint", &format!("/messages?sessionId={id}"));
-        let link = Link {
+        let link = Arc::new(Link {
             owner: arrived.principal.owner.clone(),
             stream: Arc::clone(&stream),
             session: OnceLock::new(),
-        };
+        });
         let body = stream.read(0);
         let mut links = self.links.0.lock().unwrap_or_else(PoisonError::into_inner);
         if links.len() >= MAX_LINKS {
@@ -54,8 +58,20 @@ impl Front {
         if links.len() >= MAX_LINKS {
             return Err(lost());
         }
-        links.insert(id, Arc::new(link));
+        links.insert(id.clone(), Arc::clone(&link));
+        drop(links);
+        let front = Arc::clone(self);
+        drop(tokio::spawn(async move { front.old_left(&id, &link).await }));
         Ok(answers::events(body))
+    }
+
+    /// A session of this transport is over when its stream is.
+    async fn old_left(&self, id: &str, link: &Link) {
+        link.stream.left().await;
+        self.links.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(session) = link.session.get() {
+            self.hub.end(session).await;
+        }
     }
 
     pub(super) async fn old_post(

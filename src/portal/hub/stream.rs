@@ -191,6 +191,18 @@ impl Stream {
         self.inner().is_read
     }
 
+    /// Waits until nobody reads it.
+    pub async fn left(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if !self.is_read() {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// A body with all events from a number on; whoever read it before is cut off.
     #[must_use]
     pub fn read(self: &Arc<Self>, from: u64) -> Body {
@@ -354,6 +366,21 @@ mod tests {
         stream.end();
         assert_eq!(all(first).await, "");
         assert!(all(second).await.contains("\"a\""));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_left_when_its_last_reader_goes() {
+        let stream = Stream::new(0);
+        let body = stream.read(0);
+        let own = Arc::clone(&stream);
+        let left = tokio::spawn(async move { own.left().await });
+        tokio::task::yield_now().await;
+        let next = stream.read(0);
+        drop(body);
+        tokio::task::yield_now().await;
+        assert!(!left.is_finished());
+        drop(next);
+        left.await.unwrap();
     }
 
     #[tokio::test]
