@@ -36,6 +36,13 @@ pub fn portal_file(port: u16, key_file: &str, servers: &[(&str, Upstream<'_>)]) 
     serde_json::to_string_pretty(&file).unwrap()
 }
 
+/// The same file, with lists in pages of so many things.
+pub fn in_pages(file: &str, items: usize) -> String {
+    let mut file: serde_json::Value = serde_json::from_str(file).unwrap();
+    file["calls"] = serde_json::json!({"page_items": items});
+    file.to_string()
+}
+
 /// A file of the keys that seal sessions: replicas have it in common.
 pub const KEYS: &str = "1:0000000000000000000000000000000000000000000000000000000000000001\n";
 

@@ -1,14 +1,24 @@
 //! Every feature, from every client to every server.
 
-use super::world::{Portal, SDKS, Sdk, Upstream, Way, failures, have_programs};
+use super::wire;
+use super::world::{Portal, SDKS, Sdk, Server, Upstream, Way, failures, have_programs};
 
 /// Enough that no feature can be left out unnoticed.
-const MIN_FEATURES: usize = 27;
+const MIN_FEATURES: usize = 29;
+
+/// Things on a page of a server's lists, and of the portal's: neither divides the other.
+const PAGES: (usize, usize) = (7, 9);
 
 fn visit(client: Sdk, at: &[&str], what: &str) {
     let told = client.visit(at);
     assert!(told.len() >= MIN_FEATURES, "{what}: {told:?}");
     assert_eq!(failures(&told), Vec::<String>::new(), "{what}");
+}
+
+/// Each visit cancels one call: the server was told, and waited for none.
+fn all_was_cancelled(server: &Server, visits: usize) {
+    let seen = wire::get(server.port, "/control/seen").unwrap().message().unwrap();
+    assert_eq!((&seen["cancelled"], &seen["finished"]), (&visits.into(), &0.into()), "{seen}");
 }
 
 #[test]
@@ -20,8 +30,9 @@ fn clients_find_every_feature_without_the_portal() {
     for (client, server) in
         [(Sdk::Ts1, Sdk::Py1), (Sdk::Py1, Sdk::Ts1), (Sdk::Ts2, Sdk::Py2), (Sdk::Py2, Sdk::Ts2)]
     {
-        let served = server.serve(folder.path(), Way::Http);
+        let served = server.serve_in_pages(folder.path(), Way::Http, PAGES.0);
         visit(client, &["--url", &served.url], &format!("{client:?} to {server:?}"));
+        all_was_cancelled(&served, 1);
     }
 }
 
@@ -39,33 +50,60 @@ fn clients_find_every_feature_over_other_transports_without_the_portal() {
     visit(Sdk::Py2, &at, "stdio");
 }
 
-#[test]
-fn every_client_finds_every_feature_of_every_server_through_the_portal() {
+/// All clients, to one server through the portal: by its own route, and by that of all servers.
+fn every_client_finds_every_feature(server: Sdk, way: Way) {
     if !have_programs() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for server in SDKS {
-        let mut ways = vec![Way::Http, Way::Stdio];
-        ways.extend(matches!(server, Sdk::Ts1 | Sdk::Py1).then_some(Way::Sse));
-        for way in ways {
-            let command = server.stdio_server();
-            let served = (way != Way::Stdio).then(|| server.serve(folder.path(), way));
-            let upstream = || match &served {
-                Some(served) => Upstream::Url(&served.url),
-                None => Upstream::Command(&command),
-            };
-            let portal = Portal::start(folder.path(), &[("s", upstream())]);
-            for client in SDKS {
-                let what = format!("{client:?} to {server:?} over {way:?}");
-                visit(client, &["--url", &portal.route("s")], &format!("{what}, route"));
-                visit(client, &["--url", &portal.url()], &format!("{what}, all servers"));
-            }
-            // Clients of both eras that are told to be of the old one.
-            for client in [Sdk::Ts2, Sdk::Py2] {
-                let at = ["--mode", "legacy", "--url", &portal.url()];
-                visit(client, &at, &format!("{client:?}, old, to {server:?} over {way:?}"));
-            }
-        }
+    let command = server.stdio_server();
+    let served = (way != Way::Stdio).then(|| server.serve_in_pages(folder.path(), way, PAGES.0));
+    let upstream = match &served {
+        Some(served) => Upstream::Url(&served.url),
+        None => Upstream::Command(&command),
+    };
+    let portal = Portal::start_in_pages(folder.path(), &[("s", upstream)], PAGES.1);
+    let (route, all) = (portal.route("s"), portal.url());
+    let mut visits = 0;
+    let mut visited = |client: Sdk, at: &[&str]| {
+        visit(client, at, &format!("{client:?} by {at:?} to {server:?} over {way:?}"));
+        visits += 1;
+    };
+    for client in SDKS {
+        visited(client, &["--url", &route]);
+        visited(client, &["--url", &all]);
     }
+    // Clients of both eras that are told to be of the old one.
+    for client in [Sdk::Ts2, Sdk::Py2] {
+        visited(client, &["--mode", "legacy", "--url", &all]);
+    }
+    // Those that know the transport of 2024-11-05.
+    for client in [Sdk::Ts1, Sdk::Py1] {
+        visited(client, &["--sse", &portal.sse()]);
+    }
+    if let Some(served) = &served {
+        all_was_cancelled(served, visits);
+    }
+}
+
+macro_rules! through_the_portal {
+    ($($name:ident: $server:ident over $way:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            every_client_finds_every_feature(Sdk::$server, Way::$way);
+        })*
+    };
+}
+
+through_the_portal! {
+    every_client_finds_every_feature_of_typescript_1_over_http: Ts1 over Http,
+    every_client_finds_every_feature_of_typescript_1_over_sse: Ts1 over Sse,
+    every_client_finds_every_feature_of_typescript_1_over_stdio: Ts1 over Stdio,
+    every_client_finds_every_feature_of_typescript_2_over_http: Ts2 over Http,
+    every_client_finds_every_feature_of_typescript_2_over_stdio: Ts2 over Stdio,
+    every_client_finds_every_feature_of_python_1_over_http: Py1 over Http,
+    every_client_finds_every_feature_of_python_1_over_sse: Py1 over Sse,
+    every_client_finds_every_feature_of_python_1_over_stdio: Py1 over Stdio,
+    every_client_finds_every_feature_of_python_2_over_http: Py2 over Http,
+    every_client_finds_every_feature_of_python_2_over_stdio: Py2 over Stdio,
 }

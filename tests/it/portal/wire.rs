@@ -40,11 +40,26 @@ fn broken(what: &str) -> io::Error {
 
 /// Sends a POST on a connection of its own and reads the answer to its end.
 pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Reply> {
+    send("POST", port, path, headers, body)
+}
+
+/// Asks for a page.
+pub fn get(port: u16, path: &str) -> io::Result<Reply> {
+    send("GET", port, path, &[], "")
+}
+
+fn send(
+    method: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Reply> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let mut text = format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\
          content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
          content-length: {}\r\n",
         body.len()

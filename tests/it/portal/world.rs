@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-pub use super::config::{KEYS, Upstream, portal_file, route};
+pub use super::config::{KEYS, Upstream, in_pages, portal_file, route};
 use crate::proxies::programs::{self, Process, free_port};
 use crate::run::root;
 
@@ -85,16 +85,21 @@ impl Sdk {
 
     /// Starts a server over HTTP.
     pub fn serve(self, folder: &Path, way: Way) -> Server {
+        self.serve_in_pages(folder, way, 0)
+    }
+
+    /// Starts a server whose lists come in pages of so many things; 0 for whole lists.
+    pub fn serve_in_pages(self, folder: &Path, way: Way, items: usize) -> Server {
         let port = free_port();
         let mut command = self.program("servers");
         let (option, path) = match way {
             Way::Sse => ("--sse", "sse"),
             _ => ("--http", "mcp"),
         };
-        command.arg(option).arg(port.to_string());
+        command.arg(option).arg(port.to_string()).env("PAGE_SIZE", items.to_string());
         let mut process = Process::start(command, folder, &format!("server-{self:?}-{port}"));
         process.wait_for_port(port);
-        Server { url: format!("http://127.0.0.1:{port}/{path}"), _process: process }
+        Server { url: format!("http://127.0.0.1:{port}/{path}"), port, _process: process }
     }
 
     /// What a client tells of a server, feature by feature.
@@ -115,6 +120,7 @@ impl Sdk {
 /// A server that runs.
 pub struct Server {
     pub url: String,
+    pub port: u16,
     /// It ends with this.
     _process: Process,
 }
@@ -154,11 +160,24 @@ pub struct Portal {
 
 impl Portal {
     pub fn start(folder: &Path, servers: &[(&str, Upstream<'_>)]) -> Self {
+        Self::with(folder, servers, |file| file)
+    }
+
+    /// With lists in pages of so many things.
+    pub fn start_in_pages(folder: &Path, servers: &[(&str, Upstream<'_>)], items: usize) -> Self {
+        Self::with(folder, servers, |file| in_pages(&file, items))
+    }
+
+    fn with(
+        folder: &Path,
+        servers: &[(&str, Upstream<'_>)],
+        change: impl Fn(String) -> String,
+    ) -> Self {
         let port = free_port();
         let file = folder.join(format!("portal-{port}.yaml"));
         let keys = folder.join("session-keys");
         fs::write(&keys, KEYS).unwrap();
-        fs::write(&file, portal_file(port, keys.to_str().unwrap(), servers)).unwrap();
+        fs::write(&file, change(portal_file(port, keys.to_str().unwrap(), servers))).unwrap();
         let mut portal = Self { port, folder: folder.to_owned(), file, process: None };
         portal.restart();
         portal
@@ -181,6 +200,11 @@ impl Portal {
     /// The endpoint of all servers together.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/mcp", self.port)
+    }
+
+    /// The same for clients of 2024-11-05.
+    pub fn sse(&self) -> String {
+        format!("http://127.0.0.1:{}/sse", self.port)
     }
 
     /// The endpoint of one server, whose names are unchanged.

@@ -217,6 +217,9 @@ class Features:
     async def big(self):
         same(len(await self.text("big", {"bytes": 1_000_000})), 1_000_000)
 
+    async def reconnection(self):
+        same(await self.text("test_reconnection"), "Reconnection test completed")
+
     async def at_once(self):
         async def one(number):
             same(await self.text("echo", {"text": f"call {number}"}), f"call {number}")

@@ -167,6 +167,9 @@ export function features(client) {
     async big() {
       is(text(await call('big', { bytes: 1_000_000 })).length, 1_000_000);
     },
+    async reconnection() {
+      is(text(await call('test_reconnection')), 'Reconnection test completed');
+    },
     async at_once() {
       const all = Array.from({ length: 16 }, (_, n) => call('echo', { text: `call ${n}` }).then(text));
       is(await Promise.all(all), all.map((_, n) => `call ${n}`));
