@@ -141,10 +141,10 @@ pub struct Spec {
     /// To connect, TLS included. Default: 5s.
     #[serde(default)]
     pub connect_timeout: Option<Span>,
-    /// Without a sign of life during a call. Default: 60s.
+    /// Without a sign of life during a call. Default and most: `calls.idle_seconds`.
     #[serde(default)]
     pub idle_timeout: Option<Span>,
-    /// For a whole call. Default: 10m.
+    /// For a whole call. Default and most: `calls.total_seconds`.
     #[serde(default)]
     pub total_timeout: Option<Span>,
     /// Calls under way at once. Default: 256.
@@ -264,8 +264,8 @@ impl Spec {
             ca_file: self.ca_file.map(|file| base.join(file)),
             reaching: if self.private_addresses { Reaching::INSIDE } else { Reaching::default() },
             connect: or(self.connect_timeout, 5),
-            idle: or(self.idle_timeout, 60),
-            total: or(self.total_timeout, 600),
+            idle: or(self.idle_timeout, 120),
+            total: or(self.total_timeout, 3_600),
             max_concurrent: self.max_concurrent.unwrap_or(256),
             max_response_bytes: self.max_response_bytes.unwrap_or(16 << 20),
             max_message_bytes: self.max_message_bytes.unwrap_or(4 << 20),

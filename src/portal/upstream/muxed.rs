@@ -233,7 +233,7 @@ impl Peer for MuxPeer {
     fn call(&self, call: Outgoing, is_idempotent: bool) -> Task<'_, Result<Conversation, Failure>> {
         Box::pin(async move {
             self.site.counters.calls.fetch_add(1, Relaxed);
-            let done = self.converse(call, is_idempotent).await;
+            let done = self.converse(self.site.bounded(call), is_idempotent).await;
             self.site.count(&done);
             done
         })

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::config::Server;
 use super::counters::Counters;
-use super::{Conversation, Failure};
+use super::{Conversation, Failure, Outgoing};
 
 /// What a server spoke last is believed so long.
 const ERA_HOLDS: Duration = Duration::from_secs(3_600);
@@ -63,6 +63,12 @@ impl Site {
 
     pub(super) fn forget_era(&self) {
         *self.era.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A call with the server's own patience, where that ends sooner.
+    pub(super) fn bounded(&self, call: Outgoing) -> Outgoing {
+        let Server { idle, total, .. } = self.server;
+        Outgoing { idle: call.idle.min(idle), total: call.total.min(total), ..call }
     }
 
     /// Never the same twice.

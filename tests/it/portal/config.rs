@@ -11,7 +11,8 @@ pub enum Upstream<'a> {
 pub fn portal_file(port: u16, key_file: &str, servers: &[(&str, Upstream<'_>)]) -> String {
     let mut listed = Vec::new();
     for (id, upstream) in servers {
-        let mut server = serde_json::json!({"id": id});
+        // A server that hangs is not waited for as long as people would.
+        let mut server = serde_json::json!({"id": id, "idle_timeout": "10s"});
         match upstream {
             Upstream::Url(url) => {
                 server["url"] = (*url).into();
@@ -31,6 +32,11 @@ pub fn portal_file(port: u16, key_file: &str, servers: &[(&str, Upstream<'_>)]) 
         "policy": {"rules": [{"name": "all", "effect": "allow"}]},
         "pins": {"trust_first": ["*"]},
         "audit": {"directory": format!("audit-{port}")},
+        // One person makes all the calls, as fast as they are answered.
+        "limits": {
+            "per_subject": {"calls": 1_000_000, "per": "1s"},
+            "concurrency": {"subject": 1_024},
+        },
     });
     // JSON is YAML.
     serde_json::to_string_pretty(&file).unwrap()

@@ -423,7 +423,7 @@ impl Peer for HttpPeer {
     fn call(&self, call: Outgoing, is_idempotent: bool) -> Task<'_, Result<Conversation, Failure>> {
         Box::pin(async move {
             self.0.site.counters.calls.fetch_add(1, Relaxed);
-            let done = self.converse(call, is_idempotent).await;
+            let done = self.converse(self.0.site.bounded(call), is_idempotent).await;
             self.0.site.count(&done);
             done
         })
