@@ -8,14 +8,18 @@
 //! The stub answers at once, with sessions and without. Closed loops of 1, 16 and 64 connections, then
 //! calls at a fixed rate whether or not those before them have been answered (a call's time begins when
 //! it was due). Every answer is compared with what was sent. What counts is CPU time for each call:
-//! rates on a shared machine tell little. Options behind `--`:
+//! rates on a shared machine tell little. The portal does everything: tokens of an issuer, policies,
+//! the guard with its usual settings, records. Options behind `--`:
 //!
 //! ```text
 //!  --seconds S       of each row (3)
 //!  --rounds N        direct and through in turns, medians (5)
 //!  --rate R          calls a second of the open loop (500)
 //!  --sessions N      idle sessions (10000)
+//!  --era REVISION    one of them only
 //!  --direct          nothing but the stub
+//!  --through         nothing but the portal
+//!  --bare            a portal that lets everybody do everything
 //!  --portal URL PID  a portal that runs already, with all that is to be measured
 //!  --header "A: B"   for the portal, such as a token
 //! ```
@@ -39,6 +43,8 @@
 
 #[path = "../tests/it/portal/config.rs"]
 mod config;
+#[path = "portal/full.rs"]
+mod full;
 #[path = "portal/load.rs"]
 mod load;
 #[path = "portal/process.rs"]
@@ -56,7 +62,10 @@ struct Options {
     rounds: usize,
     rate: u32,
     sessions: usize,
+    era: Option<String>,
     is_direct_only: bool,
+    is_through_only: bool,
+    is_bare: bool,
     portal: Option<(String, u32)>,
     header: Option<(String, String)>,
 }
@@ -68,7 +77,10 @@ impl Options {
             rounds: 5,
             rate: 500,
             sessions: 10_000,
+            era: None,
             is_direct_only: false,
+            is_through_only: false,
+            is_bare: false,
             portal: None,
             header: None,
         };
@@ -79,7 +91,10 @@ impl Options {
                 "--rounds" => options.rounds = next().parse().unwrap(),
                 "--rate" => options.rate = next().parse().unwrap(),
                 "--sessions" => options.sessions = next().parse().unwrap(),
+                "--era" => options.era = Some(next()),
                 "--direct" => options.is_direct_only = true,
+                "--through" => options.is_through_only = true,
+                "--bare" => options.is_bare = true,
                 "--portal" => options.portal = Some((next(), next().parse().unwrap())),
                 "--header" => {
                     let header = next();
@@ -100,13 +115,19 @@ fn portal(options: &Options, stub: u16) -> Option<(Target, Option<Program>)> {
     if options.is_direct_only {
         return None;
     }
+    let mut header = options.header.clone();
     let (url, pid, program) = if let Some((url, pid)) = &options.portal {
         (url.clone(), *pid, None)
     } else {
         let port = process::free_port();
         let upstream = format!("http://127.0.0.1:{stub}/mcp");
         let servers = [("stub", config::Upstream::Url(&upstream))];
-        let file = config::portal_file(port, "session-keys", &servers);
+        let mut file = config::portal_file(port, "session-keys", &servers);
+        if !options.is_bare {
+            let issuer = full::Issuer::start();
+            file = issuer.everything(&file);
+            header = Some(("authorization".to_owned(), format!("Bearer {}", issuer.token())));
+        }
         let Some(program) = Program::portal(&file, config::KEYS, port) else {
             eprintln!("no portal: this program has no such command, or it did not start");
             return None;
@@ -114,7 +135,7 @@ fn portal(options: &Options, stub: u16) -> Option<(Target, Option<Program>)> {
         let url = format!("http://127.0.0.1:{port}{}", config::route("stub"));
         (url, program.pid(), Some(program))
     };
-    Some((Target::new(&url, pid, options.header.clone()), program))
+    Some((Target::new(&url, pid, header), program))
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -149,6 +170,13 @@ fn main() {
     let through = portal(&options, port);
     let mut targets = vec![("direct", &direct)];
     targets.extend(through.as_ref().map(|(target, _)| ("through", target)));
+    if options.is_through_only {
+        targets.remove(0);
+    }
+
+    if let Some((target, _)) = &through {
+        println!("The portal before its first call: {:.1} MiB.\n", target.rss_mib());
+    }
 
     println!(
         "CPU and memory are the stub's where the path is direct, the portal's where it is through.\n"
@@ -156,6 +184,9 @@ fn main() {
     println!("| path | era | load | calls/s | p50 ms | p99 ms | CPU µs a call | RSS MiB |");
     println!("|---|---|---|---|---|---|---|---|");
     for era in [Era::Session, Era::Stateless] {
+        if options.era.as_ref().is_some_and(|only| *only != era.to_string()) {
+            continue;
+        }
         for connections in [1, 16, 64] {
             // In turns, so that what the machine does beside hits both.
             let mut rounds = vec![Vec::new(); targets.len()];

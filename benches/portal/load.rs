@@ -51,6 +51,10 @@ impl Target {
         let (address, path) = rest.split_once('/').expect("a path");
         Self { address: address.to_owned(), path: format!("/{path}"), pid, header }
     }
+
+    pub fn rss_mib(&self) -> f64 {
+        rss_mib(self.pid)
+    }
 }
 
 /// What a run measured.
