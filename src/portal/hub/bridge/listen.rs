@@ -1,12 +1,14 @@
 //! What servers say unasked: the GET stream of sessions, `resources/subscribe`, and
 //! `subscriptions/listen` (MCP 2026-07-28).
 
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::can_ask;
 use super::resolve::unknown;
@@ -18,7 +20,7 @@ use crate::portal::hub::parts::{Kind, Listed, Mark, Refusal, Verdict, failed};
 use crate::portal::hub::session::Asker;
 use crate::portal::hub::stream::{EventId, driven, event};
 use crate::portal::hub::{Context, Hub, Reply, Session};
-use crate::portal::upstream::{Heard, Peer};
+use crate::portal::upstream::{Failure, Heard, Peer};
 use crate::portal::wire::{
     Message, Notification, Raw, Request, RpcError, code, member, object, raw, text,
 };
@@ -27,6 +29,9 @@ use crate::portal::wire::{
 const PAUSE: Duration = Duration::from_secs(5);
 /// Resources that one client can subscribe to at a time.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// Servers are waited for so long before a client is told that it is listened for.
+const OPENING: Duration = Duration::from_secs(5);
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// What a client wants to hear of.
@@ -170,7 +175,7 @@ impl Hub {
                 if notification.method.ends_with("/list_changed") {
                     self.forget(ctx, server);
                 }
-                if &*notification.method == "notifications/subscriptions/acknowledged" {
+                if &*notification.method == ACKNOWLEDGED {
                     return;
                 }
                 let Notification { method, params } = notification;
@@ -225,18 +230,25 @@ impl Hub {
             return Err(unknown(Kind::Resource, &uri));
         }
         let Some(session) = &ctx.session else { return Ok(raw(&Map::new())) };
+        let is_wanted = &*request.method == "resources/subscribe";
+        let mut listened = None;
+        if is_wanted {
+            let wanted = raw(&json!({"notifications": {"resourceSubscriptions": [uri]}}));
+            listened = peer.listen(Some(wanted)).await.map_err(told)?;
+            if let Some(heard) = &mut listened {
+                acknowledged(heard).await;
+            }
+        }
         let mut inner = session.inner();
         if let Some(old) = inner.subscriptions.remove(&uri) {
             old.abort();
         }
-        if &*request.method == "resources/subscribe" {
+        if let Some(mut heard) = listened {
             if inner.subscriptions.len() >= MAX_SUBSCRIPTIONS {
                 return Err(RpcError::new(code::REFUSED, "too many subscriptions"));
             }
             let weak = Arc::downgrade(session);
-            let wanted = raw(&json!({"notifications": {"resourceSubscriptions": [uri]}}));
             let listening = async move {
-                let Ok(Some(mut heard)) = peer.listen(Some(wanted)).await else { return };
                 while let Some(next) = heard.recv().await {
                     let Heard::Notification(notification) = next else { continue };
                     let Some(session) = weak.upgrade() else { return };
@@ -275,20 +287,25 @@ impl Hub {
                 event(&Message::Notification(Notification { params, ..notification }))
             };
             let acknowledged = Notification {
-                method: "notifications/subscriptions/acknowledged".into(),
+                method: ACKNOWLEDGED.into(),
                 params: Some(raw(&json!({"notifications": wanted}))),
             };
-            if to.send(tagged(acknowledged)).await.is_err() {
-                return;
-            }
             let (heard_to, mut heard) = mpsc::channel(32);
+            let (ready, mut all_ready) = mpsc::channel(1);
             let mut tasks = JoinSet::new();
             for server in &ctx.route.servers {
                 if ctx.view.parts.rulings.sees(&ctx.principal, &server.id) {
                     let (hub, ctx) = (Arc::clone(&hub), Arc::clone(&ctx));
                     let (server, wanted) = (Arc::clone(&server.id), wanted.clone());
-                    tasks.spawn(hub.listen_to(ctx, server, wanted, heard_to.clone()));
+                    let own = (heard_to.clone(), ready.clone());
+                    tasks.spawn(hub.listen_to(ctx, server, wanted, own));
                 }
+            }
+            drop(ready);
+            // What happens behind this is heard: whoever is told so relies on it.
+            drop(timeout(OPENING, all_ready.recv()).await);
+            if to.send(tagged(acknowledged)).await.is_err() {
+                return;
             }
             // It stays open although no server has anything to say: the client ends it.
             let _open = heard_to;
@@ -305,8 +322,9 @@ impl Hub {
         ctx: Arc<Context>,
         server: Arc<str>,
         mut wanted: Wanted,
-        to: mpsc::Sender<Notification>,
+        (to, ready): (mpsc::Sender<Notification>, mpsc::Sender<Infallible>),
     ) {
+        let mut ready = Some(ready);
         let mut own = Vec::new();
         for uri in &wanted.resource_subscriptions {
             let Ok((owner, mark)) = self.owner_of(&ctx, uri).await else { continue };
@@ -317,19 +335,10 @@ impl Hub {
         wanted.resource_subscriptions = own;
         loop {
             if let Ok(peer) = self.peer(&ctx, &server).await {
-                let is_modern = peer.about().revision >= Revision::V2026_07_28;
-                let params = is_modern.then(|| raw(&json!({"notifications": wanted})));
-                let heard = peer.listen(params).await;
-                for uri in wanted.resource_subscriptions.iter().filter(|_| !is_modern) {
-                    let params = Some(raw(&json!({"uri": uri})));
-                    let id = self.next_id();
-                    let call = self.outgoing(&ctx, id, "resources/subscribe", params);
-                    // A server without subscriptions has nothing to say.
-                    drop(super::whole_response(&peer, call).await);
-                }
-                match heard {
+                match self.opened(&ctx, &peer, &wanted).await {
                     Ok(None) => return,
                     Ok(Some(mut heard)) => {
+                        ready = None;
                         while let Some(next) = heard.recv().await {
                             let notification = match next {
                                 Heard::Notification(notification) => notification,
@@ -350,7 +359,37 @@ impl Hub {
                     Err(_) => {}
                 }
             }
+            drop(ready.take());
             tokio::time::sleep(PAUSE).await;
         }
     }
+
+    /// Listens to a server, with subscriptions as its revision has them. `None`: it says nothing.
+    async fn opened(
+        &self,
+        ctx: &Arc<Context>,
+        peer: &Arc<dyn Peer>,
+        wanted: &Wanted,
+    ) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
+        let is_modern = peer.about().revision >= Revision::V2026_07_28;
+        let params = is_modern.then(|| raw(&json!({"notifications": wanted})));
+        let Some(mut heard) = peer.listen(params).await? else { return Ok(None) };
+        if is_modern {
+            acknowledged(&mut heard).await;
+            return Ok(Some(heard));
+        }
+        for uri in &wanted.resource_subscriptions {
+            let params = Some(raw(&json!({"uri": uri})));
+            let call = self.outgoing(ctx, self.next_id(), "resources/subscribe", params);
+            // A server without subscriptions has nothing to say.
+            drop(super::whole_response(peer, call).await);
+        }
+        Ok(Some(heard))
+    }
+}
+
+/// Waits for the first that is heard: it says that the server listens (MCP 2026-07-28,
+/// "Subscriptions"). One that begins with something else loses that.
+async fn acknowledged(heard: &mut mpsc::Receiver<Heard>) {
+    drop(timeout(OPENING, heard.recv()).await);
 }
