@@ -68,7 +68,7 @@ pub struct Outgoing {
 }
 
 /// What is heard while a request is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Heard {
     /// About the request, or about nothing in particular.
     Notification(Notification),

@@ -3,6 +3,7 @@
 
 mod answer;
 mod begin;
+mod general;
 mod source;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,6 +28,7 @@ use crate::portal::outbound::{Target, add};
 use crate::portal::principal::{Principal, Scope};
 use crate::portal::wire::{Id, Message, Notification, Raw, Request, Response, raw};
 use answer::Answer;
+use general::General;
 use source::Source;
 
 pub(super) use answer::{Fault, messages};
@@ -62,6 +64,7 @@ pub(super) struct Core {
     pub(super) client: Arc<ClientSide>,
     state: Mutex<Arc<State>>,
     renewing: tokio::sync::Mutex<()>,
+    general: General,
     /// The server is to be asked again what it speaks.
     is_over: Arc<AtomicBool>,
 }
@@ -92,6 +95,7 @@ impl Core {
             client,
             state: Mutex::new(Arc::new(State { about: Arc::new(about), session: None })),
             renewing: tokio::sync::Mutex::default(),
+            general: General::default(),
             is_over: Arc::default(),
         })
     }
@@ -108,6 +112,7 @@ impl Core {
             client: Arc::clone(&self.client),
             state: Mutex::new(self.state()),
             renewing: tokio::sync::Mutex::default(),
+            general: General::default(),
             is_over: Arc::clone(&self.is_over),
         })
     }
@@ -380,6 +385,14 @@ impl HttpPeer {
     }
 
     async fn stream(&self, params: Option<Raw>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
+        if self.0.state().is_modern() {
+            return self.open(params).await;
+        }
+        self.0.general.listen(&self.0, self.open(None)).await
+    }
+
+    /// The GET stream, or one of what is wanted.
+    async fn open(&self, params: Option<Raw>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
         let permits = Arc::clone(&self.0.site.permits);
         let permit = Arc::new(permits.try_acquire_owned().map_err(|_| Failure::Busy)?);
         let state = self.0.state();

@@ -203,7 +203,7 @@ async fn a_call_that_is_dropped_is_cancelled() {
 
 #[tokio::test]
 async fn the_stream_of_the_server_is_listened_to() {
-    let (url, _) = serve(|asked| {
+    let (url, log) = serve(|asked| {
         if asked.verb == "GET" {
             let said = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
             return Does::SaysAndHangs(format!("{STREAM}{}", event(&said)));
@@ -214,6 +214,16 @@ async fn the_stream_of_the_server_is_listened_to() {
     let with = upstreams(&spec(&url));
     let mut from = peer(&with).await.listen(None).await.unwrap().unwrap();
     assert_eq!(told(from.recv().await.unwrap()), "n:notifications/tools/list_changed");
+    // Another one hears by the same stream, and the next one after both by another.
+    let peer_with = peer(&with).await;
+    let second = peer_with.listen(None).await.unwrap().unwrap();
+    let gets = || log.lock().unwrap().iter().filter(|asked| asked.verb == "GET").count();
+    assert_eq!(gets(), 1);
+    drop((from, second));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut from = peer_with.listen(None).await.unwrap().unwrap();
+    assert_eq!(told(from.recv().await.unwrap()), "n:notifications/tools/list_changed");
+    assert_eq!(gets(), 2);
     let (url, _) = serve(|asked| legacy(asked, "s-1").unwrap_or_else(|| answered(asked))).await;
     let without = upstreams(&spec(&url));
     assert!(peer(&without).await.listen(None).await.unwrap().is_none());
