@@ -132,7 +132,8 @@ pub struct Spec {
     #[serde(default)]
     pub max_restarts: Option<u32>,
     /// No credential of a person goes to this server: connections and children may be shared by
-    /// everybody. Default: false.
+    /// everybody. Else a child is one person's, and of one session of theirs if it has sessions.
+    /// Default: false.
     #[serde(default)]
     pub shared: bool,
     /// PEM file of certificates to trust beside the system's.

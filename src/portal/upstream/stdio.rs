@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::process::Stdio;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -116,13 +116,20 @@ pub(super) struct ChildHost {
     ended: Notify,
     /// Itself: a start goes on when whoever wanted it goes away.
     own: Weak<Self>,
+    /// It is of one conversation, and ends with that.
+    is_own: AtomicBool,
     starts: Mutex<VecDeque<Instant>>,
     used: Mutex<Instant>,
     log: Log,
 }
 
 impl ChildHost {
-    pub(super) fn new(site: Arc<Site>, program: Program, client: Arc<ClientSide>) -> Arc<Self> {
+    pub(super) fn new(
+        site: Arc<Site>,
+        program: Program,
+        client: Arc<ClientSide>,
+        is_own: bool,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             site,
             program,
@@ -130,10 +137,21 @@ impl ChildHost {
             now: Turn::default(),
             ended: Notify::new(),
             own: Weak::clone(own),
+            is_own: AtomicBool::new(is_own),
             starts: Mutex::default(),
             used: Mutex::new(Instant::now()),
             log: Log::default(),
         })
+    }
+
+    /// It is of one conversation from now on.
+    pub(super) fn claim(&self) {
+        self.is_own.store(true, Relaxed);
+    }
+
+    /// Whether a child runs, or is being started or stopped.
+    pub(super) fn runs(&self) -> bool {
+        self.now.try_lock().map_or(true, |now| now.is_some())
     }
 
     /// The last lines of standard error, oldest first.
@@ -377,6 +395,6 @@ impl Host for ChildHost {
     }
 
     fn is_peers_own(&self) -> bool {
-        false
+        self.is_own.load(Relaxed)
     }
 }

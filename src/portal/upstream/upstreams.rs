@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::Mutex as Turn;
 use tokio::time::{Instant, sleep};
 
-use super::config::{Place, Server, Transport};
+use super::config::{Place, Program, Server, Transport};
 use super::counters::{Counts, Health};
+use super::envelope::NEWEST;
 use super::http::{Core, Fault, HttpPeer};
 use super::muxed::{Host, MuxPeer};
 use super::old::SseHost;
@@ -32,8 +33,20 @@ enum Whose {
     Only(Scope),
 }
 
-/// Whom a child of which server is for: of a server that is `shared`, for everybody.
-type Whom = (Arc<str>, Option<Owner>);
+/// Children of one owner at one server that are of one conversation each; what goes beyond shares
+/// another one.
+const MAX_OWN_CHILDREN: usize = 16;
+
+/// Whom a child is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Whom {
+    server: Arc<str>,
+    /// Of a server that is `shared`, everybody.
+    owner: Option<Owner>,
+    /// A child that begins with `initialize` has one session: what it asks and says unasked is for
+    /// that. `None` where each message says for whom it is, and while that is not known.
+    conversation: Option<Box<str>>,
+}
 
 /// A conversation: of an owner, for one session of a client or for all that have none and declare
 /// the same capabilities.
@@ -140,6 +153,7 @@ impl Upstreams {
         let scope = principal.at(&site.server.id, &site.server.resource);
         // Servers without sessions are told with each request who it is for.
         let is_stateless = site.era() == Some(Era::Modern);
+        let whose = conversation;
         let conversation = conversation.filter(|_| !is_stateless).map(Box::from);
         let is_anyones = conversation.is_none() && !is_stateless;
         let capabilities = is_anyones.then(|| client.capabilities.get().into());
@@ -157,7 +171,7 @@ impl Upstreams {
             Some(Live::Child(peer)) => return Ok(Arc::clone(peer) as _),
             _ => {}
         }
-        let begun = self.0.begin(entry, principal, scope, client, ticket).await;
+        let begun = self.0.begin(entry, principal, scope, (client, whose), ticket).await;
         let begun = begun.inspect_err(|failure| site.counters.failed(failure))?;
         let peer: Arc<dyn Peer> = match &begun {
             Live::Http(peer) => Arc::clone(peer) as _,
@@ -201,7 +215,7 @@ impl Upstreams {
     #[must_use]
     pub fn log(&self, server: &str) -> Vec<String> {
         let children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = children.iter().filter(|((id, _), _)| &**id == server);
+        let own = children.iter().filter(|(whom, _)| &*whom.server == server);
         own.flat_map(|(_, child)| child.log()).collect()
     }
 
@@ -243,7 +257,7 @@ impl Inner {
         entry: &Entry,
         principal: &Arc<Principal>,
         scope: Scope,
-        client: &Arc<ClientSide>,
+        (client, whose): (&Arc<ClientSide>, Option<&str>),
         ticket: Option<&Ticket>,
     ) -> Result<Live, Failure> {
         let site = &entry.site;
@@ -278,22 +292,74 @@ impl Inner {
                 Ok(Live::Sse(begun, core))
             }
             (Place::Child(program), _) => {
-                let is_shared = site.server.is_shared;
-                let owner = (!is_shared).then(|| scope.owner.clone());
-                let whom = if is_shared { nobody() } else { Arc::clone(client) };
-                let host = {
-                    let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-                    let child = children.entry((Arc::clone(&site.server.id), owner));
-                    Arc::clone(
-                        child.or_insert_with(|| {
-                            ChildHost::new(Arc::clone(site), program.clone(), whom)
-                        }),
-                    )
-                };
-                Ok(Live::Child(muxed(site, host, client).await?))
+                self.child(site, program, &scope.owner, client, whose).await
             }
             (Place::Url(..), None) => Err(Failure::Unreachable("it cannot be connected to".into())),
         }
+    }
+}
+
+impl Inner {
+    async fn child(
+        &self,
+        site: &Arc<Site>,
+        program: &Program,
+        owner: &Owner,
+        client: &Arc<ClientSide>,
+        whose: Option<&str>,
+    ) -> Result<Live, Failure> {
+        let is_shared = site.server.is_shared;
+        loop {
+            let is_legacy = site.era() == Some(Era::Legacy);
+            let conversation = whose.filter(|_| is_legacy && !is_shared).map(Box::from);
+            let owner = (!is_shared).then(|| owner.clone());
+            let mut whom = Whom { server: Arc::clone(&site.server.id), owner, conversation };
+            let is_one_too_many = self.own_children(&whom) >= MAX_OWN_CHILDREN;
+            if is_one_too_many {
+                whom.conversation = None;
+            }
+            let host = {
+                let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+                let child = children.entry(whom.clone());
+                Arc::clone(child.or_insert_with(|| {
+                    let client = if is_shared { nobody() } else { Arc::clone(client) };
+                    let is_own = whom.conversation.is_some();
+                    ChildHost::new(Arc::clone(site), program.clone(), client, is_own)
+                }))
+            };
+            let peer = muxed(site, Arc::clone(&host) as _, client).await?;
+            let is_anyones = is_shared || is_one_too_many || peer.about.revision >= NEWEST;
+            if is_anyones || whom.conversation.is_some() || self.claim(whom, whose, &host) {
+                return Ok(Live::Child(peer));
+            }
+            // What it speaks is known now, and this one is somebody else's.
+        }
+    }
+
+    /// Running children of conversations of the same owner, without this one.
+    fn own_children(&self, whom: &Whom) -> usize {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = children.iter().filter(|(of, _)| {
+            of.server == whom.server
+                && of.owner == whom.owner
+                && of.conversation != whom.conversation
+        });
+        others.filter(|(of, child)| of.conversation.is_some() && child.runs()).count()
+    }
+
+    /// The child that told what the server speaks is the conversation's that began it. False: it
+    /// is another's already.
+    fn claim(&self, whom: Whom, whose: Option<&str>, host: &Arc<ChildHost>) -> bool {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        if !children.get(&whom).is_some_and(|child| Arc::ptr_eq(child, host)) {
+            return false;
+        }
+        if whose.is_some() {
+            children.remove(&whom);
+            host.claim();
+            children.insert(Whom { conversation: whose.map(Box::from), ..whom }, Arc::clone(host));
+        }
+        true
     }
 }
 

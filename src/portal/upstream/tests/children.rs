@@ -37,13 +37,13 @@ for line in sys.stdin:
 
 /// A server of MCP 2026-07-28.
 const MODERN: &str = r#"
-import json, sys
+import json, os, sys
 for line in sys.stdin:
     m = json.loads(line)
     if m.get("id") is None: continue
     if m["method"] == "server/discover":
         r = {"supportedVersions": ["2026-07-28"], "capabilities": {}}
-    else: r = m["params"]["_meta"]
+    else: r = dict(m["params"]["_meta"], pid=os.getpid())
     print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
 "#;
 
@@ -161,6 +161,36 @@ async fn children_are_one_owners_unless_they_are_shared() {
             pids.push(value(&call(&peer, 1, "pid", false).await, "pid"));
         }
         assert_eq!(pids[0] == pids[1], is_same, "{more}");
+        upstreams.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_with_sessions_is_one_conversations_and_ends_with_it() {
+    for (script, more, is_same) in [
+        (LEGACY, "shared: false", false),
+        (LEGACY, "shared: true", true),
+        (MODERN, "shared: false", true),
+    ] {
+        let upstreams = upstreams(&spec(script, more));
+        let (whose, client) = (somebody("ann"), client());
+        let peer = |of| upstreams.peer(&whose, "a", &client, Some(of), None);
+        // Both at once, while nobody knows what it speaks.
+        let (one, other) = tokio::join!(peer("one"), peer("other"));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let pids = [call(&one, 1, "pid", false).await, call(&other, 2, "pid", false).await];
+        let [pid, others] = pids.map(|said| value(&said, "pid"));
+        assert_eq!(pid == others, is_same, "{more}");
+        if !is_same {
+            one.close().await;
+            for _ in 0..100 {
+                if !is_alive(&pid) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(!is_alive(&pid) && is_alive(&others));
+        }
         upstreams.close().await;
     }
 }
