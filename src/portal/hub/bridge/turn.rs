@@ -139,6 +139,8 @@ pub(super) struct Turn {
     /// The client's progress token.
     progress: Option<Raw>,
     stage: Stage,
+    /// Heard already, behind what the client is asked.
+    held: Option<Heard>,
     queue: VecDeque<Message>,
     /// `Mcp-Param-*` headers, as they go to the server.
     param_headers: Vec<(Box<str>, Box<str>)>,
@@ -234,6 +236,7 @@ impl Turn {
             params,
             progress: None,
             stage: Stage::Over,
+            held: None,
             queue: VecDeque::new(),
             param_headers: mirrored(&target.mirrors, sent, arguments.as_deref()),
             rounds: 0,
@@ -433,7 +436,10 @@ impl Turn {
             let next = match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Begin(outgoing) => self.send(*outgoing).await,
                 Stage::Hearing(mut heard) => {
-                    let next = heard.recv().await;
+                    let next = match self.held.take() {
+                        Some(held) => Some(held),
+                        None => heard.recv().await,
+                    };
                     let broken = || Heard::Failed(Failure::Broken("the stream ended".into()));
                     self.stage = Stage::Hearing(heard);
                     self.heard(next.unwrap_or_else(broken)).await
@@ -590,10 +596,10 @@ impl Turn {
                 }
                 Heard::Request(request) => super::refuse(&self.peer, request).await,
                 Heard::Notification(_) => {}
-                Heard::Response(response) => {
-                    if let Some(next) = self.answered(response) {
-                        return next;
-                    }
+                // What was asked may be about another call of this conversation, which waits.
+                Heard::Response(_) => {
+                    self.held = Some(next);
+                    break;
                 }
                 Heard::Failed(failure) => return self.failed(&failure),
             }
