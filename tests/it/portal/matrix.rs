@@ -94,6 +94,29 @@ fn every_client_finds_every_feature(server: Sdk, way: Way) {
     }
 }
 
+/// Names, resources and changes are those of the first server that has them.
+#[test]
+fn every_client_finds_every_feature_among_servers_of_every_kind() {
+    if !have_programs() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |sdk: Sdk, way| sdk.serve_in_pages(folder.path(), way, PAGES.0);
+    let (old, new) = (serve(Sdk::Ts1, Way::Http), serve(Sdk::Py2, Way::Http));
+    let (oldest, child) = (serve(Sdk::Py1, Way::Sse), Sdk::Ts2.stdio_server());
+    let servers = [
+        ("old", Upstream::Url(&old.url)),
+        ("new", Upstream::Url(&new.url)),
+        ("child", Upstream::Command(&child)),
+        ("oldest", Upstream::Url(&oldest.url)),
+    ];
+    let portal = Portal::start_in_pages(folder.path(), &servers, PAGES.1);
+    for client in SDKS {
+        visit(client, &["--url", &portal.url()], &format!("{client:?} to all servers"));
+    }
+    all_was_cancelled(&old, SDKS.len());
+}
+
 macro_rules! through_the_portal {
     ($($name:ident: $server:ident over $way:ident,)*) => {
         $(#[test]
