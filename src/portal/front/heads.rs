@@ -89,12 +89,21 @@ fn decode(value: &HeaderValue) -> Option<String> {
     let text = value.to_str().ok()?.trim();
     match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         None => Some(text.to_owned()),
-        Some(encoded) => String::from_utf8(seal::decode(encoded)?).ok(),
+        Some(encoded) if is_padded(encoded) => String::from_utf8(seal::decode(encoded)?).ok(),
+        Some(_) => None,
     }
 }
 
 /// Names and values of headers.
 type Params = Vec<(Box<str>, Box<str>)>;
+/// Whether it is in the alphabet of RFC 4648 section 4 and padded: another reader may stop at what
+/// is not, and read another value.
+fn is_padded(encoded: &str) -> bool {
+    let digits = encoded.strip_suffix("==").or_else(|| encoded.strip_suffix('='));
+    let digits = digits.unwrap_or(encoded);
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    encoded.len().is_multiple_of(4) && digits.bytes().all(is_digit)
+}
 
 /// `Mcp-Param-*`, decoded.
 pub(super) fn params(headers: &HeaderMap) -> Result<Params, RpcError> {
@@ -252,7 +261,11 @@ mod tests {
         assert_eq!(check(&all("=?base64?w6Q=?=", "tools/call", version), "ä"), None);
         let differs = Some(code::HEADER_MISMATCH);
         assert_eq!(check(&all("A", "tools/call", version), "a"), differs);
-        assert_eq!(check(&all("=?base64?!!?=", "tools/call", version), "a"), differs);
+        for broken in ["!!", "SGVsbG8", "SGVsbG8==", "SGVsbG8=====", "SGVs-G8_"] {
+            let name = format!("=?base64?{broken}?=");
+            let headers = headers(&[(VERSION, version), (METHOD, "tools/call"), (NAME, &name)]);
+            assert_eq!(check(&headers, "Hello"), differs, "{broken}");
+        }
         assert_eq!(check(&all("a", "tools/list", version), "a"), differs);
         assert_eq!(check(&all("a", "tools/call", "2025-11-25"), "a"), differs);
         assert_eq!(check(&headers(&[(VERSION, version), (METHOD, "tools/call")]), "a"), differs);
