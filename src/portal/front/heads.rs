@@ -96,6 +96,7 @@ fn decode(value: &HeaderValue) -> Option<String> {
 
 /// Names and values of headers.
 type Params = Vec<(Box<str>, Box<str>)>;
+
 /// Whether it is in the alphabet of RFC 4648 section 4 and padded: another reader may stop at what
 /// is not, and read another value.
 fn is_padded(encoded: &str) -> bool {

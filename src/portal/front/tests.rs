@@ -468,9 +468,11 @@ async fn p30_clients_and_servers_of_all_eras_work_together() {
 #[tokio::test]
 async fn p31_unknown_methods_are_404_for_stateless_clients() {
     let portal = portal(&[("a", OLD)]);
-    for (path, method) in [("/mcp", "x/y"), ("/mcp", "ping"), ("/mcp/a", "x/y"), ("/mcp/a", "ping")]
-    {
-        let got = portal.stateless(path, "ann", method, json!({})).await;
+    let gone =
+        ["ping", "initialize", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+    let all = [&["x/y"][..], &gone].concat();
+    for (path, method) in all.iter().flat_map(|method| [("/mcp", *method), ("/mcp/a", *method)]) {
+        let got = portal.stateless(path, "ann", method, json!({"uri": "a://one"})).await;
         assert_eq!((got.status, got.code()), (404, json!(-32601)), "{path} {method}");
     }
 }

@@ -71,6 +71,10 @@ impl Hub {
             "resources/subscribe" | "resources/unsubscribe" if !ctx.is_modern() => {
                 self.subscribe(&ctx, &request).await
             }
+            // MCP 2026-07-28 has it no more, whatever the server knows.
+            "resources/subscribe" | "resources/unsubscribe" => {
+                Err(resolve::unknown(Kind::Method, &request.method))
+            }
             method => match listed(method) {
                 Some(kind) => self.list(&ctx, kind, params).await,
                 None => return self.routed(ctx, request).await,
