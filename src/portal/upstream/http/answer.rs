@@ -10,7 +10,7 @@ use crate::portal::upstream::config::Server;
 use crate::portal::upstream::pool::Incomplete;
 use crate::portal::upstream::sse::Events;
 use crate::portal::upstream::{Failure, failure};
-use crate::portal::wire::{Malformed, Message, check, code};
+use crate::portal::wire::{Malformed, Message, check, code, member};
 
 /// Arrays and objects inside of each other.
 pub(in crate::portal::upstream) const MAX_DEPTH: u32 = 100;
@@ -32,6 +32,8 @@ pub(in crate::portal::upstream) enum Fault {
     NoSession(Box<str>),
     /// It speaks another revision or transport than it did.
     OtherEra(Box<str>),
+    /// It refuses the revision, and names the same one among those that it takes.
+    SameEra(Box<str>),
 }
 
 impl From<Failure> for Fault {
@@ -44,7 +46,9 @@ impl Fault {
     pub(in crate::portal::upstream) fn into_failure(self) -> Failure {
         match self {
             Self::Failure(failure) => failure,
-            Self::NoSession(why) | Self::OtherEra(why) => Failure::SessionLost(why),
+            Self::NoSession(why) | Self::OtherEra(why) | Self::SameEra(why) => {
+                Failure::SessionLost(why)
+            }
         }
     }
 }
@@ -101,7 +105,14 @@ async fn refusal(
     };
     let code = error.as_ref().and_then(|response| Some(response.outcome.as_ref().err()?.code));
     if code == Some(code::UNSUPPORTED_VERSION) {
-        return Err(Fault::OtherEra(text));
+        let outcome = error.and_then(|response| response.outcome.err());
+        let data = outcome.and_then(|error| error.data);
+        let supported: Option<Vec<String>> = member(data.as_deref(), "supported");
+        let takes_ours = state.is_some_and(|state| {
+            let own = state.about.revision.as_str();
+            supported.iter().flatten().any(|revision| revision == own)
+        });
+        return Err(if takes_ours { Fault::SameEra(text) } else { Fault::OtherEra(text) });
     }
     let has_session = state.is_some_and(|state| state.session.is_some());
     let of_session = status == 400 && text.to_ascii_lowercase().contains("session");

@@ -59,10 +59,18 @@ async fn discover(core: &Core) -> Result<Option<State>, Fault> {
     let request = Request { id: Id::Number(0), method: "server/discover".into(), params };
     let mut headers = HeaderMap::new();
     mirror(&mut headers, &request, &[]);
-    let result = match ask(core, Some(&state), &request, headers).await {
+    let mut asked = ask(core, Some(&state), &request, headers.clone()).await;
+    if matches!(asked, Err(Fault::SameEra(_))) {
+        // Servers behind one address may not be of one release: once more (MCP 2026-07-28,
+        // "Protocol Version Header").
+        asked = ask(core, Some(&state), &request, headers).await;
+    }
+    let result = match asked {
         Ok((_, _, Response { outcome: Ok(result), .. })) => result,
         // Whoever knows the method answers it; all else is said by those who do not.
-        Ok(_) | Err(Fault::NoSession(_) | Fault::OtherEra(_)) => return Ok(None),
+        Ok(_) | Err(Fault::NoSession(_) | Fault::OtherEra(_) | Fault::SameEra(_)) => {
+            return Ok(None);
+        }
         Err(Fault::Failure(
             Failure::Status(400..=499, _) | Failure::Garbled(_) | Failure::TimedOut(_),
         )) => return Ok(None),

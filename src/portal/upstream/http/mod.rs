@@ -377,6 +377,7 @@ impl HttpPeer {
                     let renewed = timeout_at(until, self.0.renew(&state)).await;
                     state = renewed.unwrap_or(Err(Failure::TimedOut(call.total)))?;
                 }
+                Fault::SameEra(_) if !is_again => {}
                 Fault::Failure(Failure::Broken(_)) if is_idempotent && !is_again => {}
                 fault => return Err(fault.into_failure()),
             }
