@@ -427,6 +427,9 @@ async fn p28_lists_are_merged_under_names_that_do_not_clash() {
     assert!(got.text.contains(r#""x-unknown":[1.5"#), "{}", got.text);
     let plain = portal.stateless("/mcp/a", "ann", "tools/list", json!({})).await;
     assert!(names(&plain).contains(&"files.read".to_owned()));
+    // The list says what is wrong, so there has to be one.
+    let found = portal.stateless("/mcp/dead", "ann", "server/discover", json!({})).await;
+    assert!(found.json()["result"]["capabilities"]["tools"].is_object(), "{}", found.text);
     assert_eq!(portal.stateless("/mcp/dead", "ann", "tools/list", json!({})).await.code(), -32603);
 }
 

@@ -64,7 +64,7 @@ impl Hub {
         {
             return Err(error);
         }
-        let result = about(&ctx, &peers, revision);
+        let result = about(&ctx, &peers, trouble.is_some(), revision);
         let new = New {
             id: &id,
             owner: &ctx.principal.owner,
@@ -79,8 +79,10 @@ impl Hub {
 
     /// `server/discover` (MCP 2026-07-28).
     pub(super) async fn discover(self: &Arc<Self>, ctx: &Arc<Context>) -> Raw {
-        let (peers, _) = self.meet(ctx, None).await;
-        let mut result = about(ctx, &peers, Revision::V2026_07_28);
+        // What is wrong is said by lists and calls: clients take an error here for a server of
+        // another revision, and do not show it.
+        let (peers, trouble) = self.meet(ctx, None).await;
+        let mut result = about(ctx, &peers, trouble.is_some(), Revision::V2026_07_28);
         let info = result.remove("serverInfo").unwrap_or_default();
         result.remove("protocolVersion");
         let versions: Vec<&str> = Revision::ALL.iter().rev().map(|of| of.as_str()).collect();
@@ -174,6 +176,7 @@ impl Hub {
 fn about(
     ctx: &Context,
     peers: &[(Arc<str>, Arc<dyn Peer>)],
+    is_some_missing: bool,
     revision: Revision,
 ) -> Map<String, Value> {
     let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
@@ -204,6 +207,10 @@ fn about(
     let is_modern = revision >= Revision::V2026_07_28;
     if is_modern {
         capabilities.remove("tasks");
+    }
+    if is_some_missing {
+        // The list of tools says what has to be done, such as to agree first.
+        capabilities.entry("tools").or_insert_with(|| Value::Object(Map::new()));
     }
     let mut result = Map::new();
     result.insert("protocolVersion".to_owned(), revision.as_str().into());
