@@ -6,7 +6,7 @@ use hyper::header::{HeaderMap, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use super::challenge::Challenge;
-use super::fetch::{Ask, Fetch, Trouble, get_json};
+use super::fetch::{Ask, Fetch, Trouble, get_json, post_json};
 use crate::portal::identity::Address;
 
 /// Metadata of an authorization server, as far as it is used.
@@ -38,6 +38,9 @@ pub struct AuthServer {
     /// Client id metadata documents.
     #[serde(default)]
     pub client_id_metadata_document_supported: bool,
+    /// All that it has.
+    #[serde(default)]
+    pub scopes_supported: Vec<String>,
     /// RFC 9207.
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
@@ -125,7 +128,8 @@ pub async fn of_upstream(
     let wrong = |why: String| Trouble::Garbled(format!("{upstream}: {why}"));
     let address =
         Address::parse(upstream).ok_or_else(|| wrong("no address of the web".to_owned()))?;
-    let resource = match resource(fetch, &address, upstream).await {
+    let challenge = challenge(fetch, upstream).await;
+    let resource = match resource(fetch, &address, challenge.resource_metadata).await {
         Ok(resource) => resource,
         // Revision 2025-03-26: the server is its own authorization server.
         Err(Trouble::Status(_)) => Resource {
@@ -150,26 +154,45 @@ pub async fn of_upstream(
         return Err(wrong(format!("the issuer {issuer:?} may not be followed")));
     }
     let server = of_issuer(fetch, issuer).await?;
-    Ok(Found { server, resource: resource.resource, scopes: resource.scopes_supported })
+    // What it asks for comes before all that there is (MCP, "Scope Selection Strategy").
+    let asked = challenge.scope.map(|scope| scope.split(' ').map(str::to_owned).collect());
+    let scopes = asked.unwrap_or(resource.scopes_supported);
+    Ok(Found { server, resource: resource.resource, scopes })
 }
 
-/// Metadata of a resource, where the challenge says, or at its well-known places.
-async fn resource(
-    fetch: &dyn Fetch,
-    address: &Address,
-    upstream: &str,
-) -> Result<Resource, Trouble> {
-    let (origin, path) = (address.origin(), address.path.trim_end_matches('/'));
-    let mut urls = Vec::with_capacity(3);
+/// What an upstream says to somebody without a token. Some protect calls only, so it is asked
+/// something that changes nothing, and by GET where that has no answer.
+async fn challenge(fetch: &dyn Fetch, upstream: &str) -> Challenge {
+    let ping = serde_json::json!({"jsonrpc": "2.0", "id": 0, "method": "ping"});
+    let posted = post_json(fetch, upstream, &ping).await.ok();
+    if let Some(challenge) = posted.and_then(|reply| challenged(&reply.headers)) {
+        return challenge;
+    }
     let ask = Ask {
         method: Method::GET,
         url: upstream.to_owned(),
         headers: Vec::new(),
         body: bytes::Bytes::new(),
     };
-    if let Ok(reply) = fetch.send(ask).await {
-        urls.extend(named_metadata(&reply.headers));
-    }
+    let reply = fetch.send(ask).await.ok();
+    reply.and_then(|reply| challenged(&reply.headers)).unwrap_or_default()
+}
+
+/// The challenge that says something, of all that there are.
+fn challenged(headers: &HeaderMap) -> Option<Challenge> {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let texts = challenges.filter_map(|value| value.to_str().ok());
+    texts.map(Challenge::of).find(|challenge| *challenge != Challenge::default())
+}
+
+/// Metadata of a resource, where the challenge says, or at its well-known places.
+async fn resource(
+    fetch: &dyn Fetch,
+    address: &Address,
+    named: Option<String>,
+) -> Result<Resource, Trouble> {
+    let (origin, path) = (address.origin(), address.path.trim_end_matches('/'));
+    let mut urls = Vec::from_iter(named);
     urls.push(format!("{origin}/.well-known/oauth-protected-resource{path}"));
     if !path.is_empty() {
         urls.push(format!("{origin}/.well-known/oauth-protected-resource"));
@@ -193,10 +216,4 @@ async fn resource(
         }
     }
     Err(last)
-}
-
-fn named_metadata(headers: &HeaderMap) -> Option<String> {
-    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
-    let texts = challenges.filter_map(|value| value.to_str().ok());
-    texts.filter_map(|text| Challenge::of(text).resource_metadata).next()
 }

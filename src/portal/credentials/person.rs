@@ -2,6 +2,7 @@
 //! How persons agree is in `consent`.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ use crate::portal::upstream::Failure;
 const FRESH: i64 = 3_600;
 /// Seconds after which it is asked again where that failed.
 const RETRY: i64 = 60;
+/// Seconds between two times that it is asked again because it refused a token.
+const ANEW: i64 = 10;
 /// Seconds after which a token is read anew: it may have been revoked by another replica.
 const REREAD: i64 = 60;
 /// Tokens that are remembered, at about 4 KiB each; the least used are read anew.
@@ -43,6 +46,8 @@ pub(super) struct Persons {
     pub(super) client_name: Arc<str>,
     vault: Arc<Vault>,
     found: Mutex<Option<(Arc<Found>, i64)>>,
+    /// When a refusal last had the upstream asked anew.
+    asked_anew: AtomicI64,
     kept: Recent<Slot, (Entry, i64)>,
     /// Scopes that the server asked for in a refusal (MCP, "Step-Up Authorization").
     wanted: Recent<Scope, Arc<str>>,
@@ -91,6 +96,7 @@ impl Persons {
             client_name: Arc::clone(client_name),
             vault: Arc::clone(vault),
             found: Mutex::new(None),
+            asked_anew: AtomicI64::new(i64::MIN),
             kept: Recent::new(MAX_KEPT),
             wanted: Recent::new(MAX_KEPT),
         }
@@ -126,6 +132,19 @@ impl Persons {
         Ok(found)
     }
 
+    /// A token was refused: the upstream may have gone to another authorization server (MCP
+    /// 2026-07-28, "Authorization Server Migration").
+    fn forget_found(&self) {
+        let now = self.clock.seconds();
+        if now.saturating_sub(self.asked_anew.load(Relaxed)) < ANEW {
+            return;
+        }
+        self.asked_anew.store(now, Relaxed);
+        if let Some((_, at)) = &mut *self.found.lock().unwrap_or_else(PoisonError::into_inner) {
+            *at = now - FRESH;
+        }
+    }
+
     fn read(&self, slot: &Slot, is_anew: bool) -> Result<Option<Entry>, NoToken> {
         let now = self.clock.seconds();
         if !is_anew
@@ -148,11 +167,14 @@ impl Persons {
         scope: &Scope,
         refused: Option<&str>,
     ) -> Result<Secret, NoToken> {
+        let challenge = refused.map(Challenge::of).unwrap_or_default();
+        if refused.is_some() && challenge.error.as_deref() != Some("insufficient_scope") {
+            self.forget_found();
+        }
         let found = self.found().await;
         let found = found.map_err(|trouble| failed(format!("{}: {trouble}", self.server)))?;
         let slot = self.slot(scope, &found.server.issuer);
         let now = self.clock.seconds();
-        let challenge = refused.map(Challenge::of).unwrap_or_default();
         if challenge.error.as_deref() == Some("insufficient_scope") {
             let scopes = challenge.scope.unwrap_or_default();
             self.wanted.put(scope.clone(), scopes.into());
@@ -244,6 +266,11 @@ impl Persons {
         scopes.extend(wanted.iter().flat_map(|wanted| wanted.split(' ')));
         if wanted.is_some() {
             scopes.extend(has.iter().flat_map(|entry| entry.scopes.split(' ')));
+        }
+        // Without it some give no refresh token, and the person would be asked every hour.
+        if self.config.scopes.is_empty() && !scopes.is_empty() {
+            let offline = found.server.scopes_supported.iter().find(|it| *it == "offline_access");
+            scopes.extend(offline.map(String::as_str));
         }
         let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         scopes.retain(|scope| !scope.is_empty() && scope.bytes().all(fits));

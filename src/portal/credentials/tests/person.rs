@@ -211,6 +211,45 @@ async fn p24_another_authorization_server_gets_nothing_of_the_old_one() {
 }
 
 #[tokio::test]
+async fn p24_a_refused_token_has_the_authorization_server_looked_up_again() {
+    let bench = Bench::person();
+    let alice = who("alice");
+    bench.connect(&alice).await;
+    let _new = FakeAs::new(&bench.web, "https://new.example");
+    named(&bench.web, &["https://new.example"]);
+    assert!(bench.headers(&alice, None).await.is_ok());
+    let refused = "Bearer error=\"invalid_token\"";
+    let failure = bench.headers(&alice, Some(refused)).await.unwrap_err();
+    assert!(matches!(failure, Failure::NeedsConsent(_)), "{failure:?}");
+    // Another refusal right behind it asks for nothing.
+    named(&bench.web, &["https://as.example"]);
+    assert!(bench.headers(&alice, Some(refused)).await.is_err());
+    bench.hand.forward(10);
+    assert!(bench.headers(&alice, Some(refused)).await.is_ok());
+}
+
+#[tokio::test]
+async fn scopes_are_those_of_the_challenge_and_one_for_refreshing() {
+    let bench = Bench::person();
+    let mut metadata = bench.auth.metadata();
+    metadata["scopes_supported"] = json!(["read", "offline_access"]);
+    bench.web.json("https://as.example/.well-known/oauth-authorization-server", metadata);
+    bench.web.on(UPSTREAM, |ask| {
+        let mut answer = reply(401, &json!({}));
+        if ask.method == Method::POST {
+            let challenge = format!("Bearer scope=\"a b\", resource_metadata=\"{CHALLENGED}\"");
+            answer.headers.insert("www-authenticate", challenge.parse().unwrap());
+        }
+        Some(answer)
+    });
+    let alice = who("alice");
+    let link = bench.needs_consent(&alice).await;
+    let location = Browser::new(&bench.keyring, &alice).agree(&link).await;
+    let asked = map(location.split_once('?').unwrap().1);
+    assert_eq!(asked["scope"], "a b offline_access");
+}
+
+#[tokio::test]
 async fn more_scopes_are_asked_for_when_the_server_says_so() {
     let bench = Bench::person();
     let alice = who("alice");
