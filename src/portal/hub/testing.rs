@@ -216,6 +216,8 @@ impl Fake {
             ["echo", "ask", "slow", "steps", "forbidden", "secret", "files.read"].map(tool).into();
         tools.push(json!({"name": "bad", "inputSchema": {"type": "object", "properties":
             {"a": {"type": "number", "x-mcp-header": "A"}}}}));
+        tools.push(json!({"name": "out-bad", "inputSchema": {"type": "object", "properties":
+            {"a": {"$ref": "https://elsewhere.example/a.json"}}}}));
         tools.push(json!({"name": "mirrored", "inputSchema": {"type": "object", "properties":
             {"region": {"type": "string", "x-mcp-header": "Region"}}}}));
         json!({"tools": tools})

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Kind, Row, Rows, listing, mirror};
+use super::{Kind, Row, Rows, listing, mirror, schema};
 use crate::portal::guard::Part;
 use crate::portal::hub::bridge::whole_response;
 use crate::portal::hub::clock::Instant;
@@ -49,6 +49,8 @@ struct Head<'a> {
     template: Option<&'a RawValue>,
     #[serde(default, borrow, rename = "inputSchema")]
     schema: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "outputSchema")]
+    output: Option<&'a RawValue>,
 }
 
 impl Hub {
@@ -197,13 +199,15 @@ fn add(rows: &mut Rows, server: &Server, kind: Kind, raw: Raw) {
         Kind::Template => head.template,
     };
     let name = named.and_then(|named| serde_json::from_str::<Box<str>>(named.get()).ok());
-    let mirrors = head.schema.filter(|_| kind == Kind::Tool).map(mirror::mirrors);
+    let is_good = |schema: Option<&RawValue>| schema.is_none_or(|it| schema::check(it).is_ok());
+    let is_sound = kind != Kind::Tool || is_good(head.schema) && is_good(head.output);
+    let mirrors = head.schema.filter(|_| kind == Kind::Tool && is_sound).map(mirror::mirrors);
     let (Some(named), Some(name), Ok(mirrors)) = (named, name, mirrors.unwrap_or(Ok(Vec::new())))
     else {
         rows.left_out += 1;
         return;
     };
-    if rows.by_name.contains_key(&name) {
+    if !is_sound || rows.by_name.contains_key(&name) {
         rows.left_out += 1;
         return;
     }

@@ -4,6 +4,7 @@
 mod fetch;
 mod merge;
 mod mirror;
+mod schema;
 
 use std::collections::HashMap;
 use std::ops::Range;
