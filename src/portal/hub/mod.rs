@@ -309,6 +309,7 @@ impl Hub {
             param_headers: Vec::new(),
             idle: ctx.view.settings.call_idle,
             total: ctx.view.settings.call_total,
+            hears_beside: false,
         }
     }
 }

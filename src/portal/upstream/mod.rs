@@ -65,6 +65,9 @@ pub struct Outgoing {
     pub idle: Duration,
     /// And after so long in any case.
     pub total: Duration,
+    /// Its client has nothing but the call to be asked by: what a session's server asks beside it,
+    /// by the GET stream, is heard with it.
+    pub hears_beside: bool,
 }
 
 /// What is heard while a request is under way.

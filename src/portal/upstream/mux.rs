@@ -300,7 +300,7 @@ impl Mux {
 }
 
 /// Notifications are dropped where nobody reads; the rest waits apart.
-fn give(to: &mpsc::Sender<Heard>, heard: Heard) {
+pub(super) fn give(to: &mpsc::Sender<Heard>, heard: Heard) {
     if let Err(TrySendError::Full(heard)) = to.try_send(heard)
         && !matches!(heard, Heard::Notification(_))
         && let Ok(runtime) = tokio::runtime::Handle::try_current()

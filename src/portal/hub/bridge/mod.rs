@@ -136,6 +136,13 @@ fn can_ask(client: &ClientSide, method: &str) -> bool {
     member::<serde::de::IgnoredAny>(Some(&client.capabilities), capability).is_some()
 }
 
+/// Whether a client says that it can be asked anything at all.
+fn can_be_asked(client: &ClientSide) -> bool {
+    let capabilities = client.capabilities.get();
+    capabilities.len() > 2
+        && ["sampling/", "elicitation/", "roots/"].iter().any(|method| can_ask(client, method))
+}
+
 /// The method's kind of thing, and the parameter that names it.
 fn routing(method: &str) -> Option<(Kind, &'static str)> {
     Some(match method {

@@ -286,6 +286,11 @@ impl Turn {
     fn send_as(&mut self, id: Id, params: Option<Raw>) {
         let mut outgoing = self.hub.outgoing(&self.ctx, id, &self.call.method, params);
         outgoing.param_headers.clone_from(&self.param_headers);
+        // A server with sessions may ask by the stream of the session, which this client has not.
+        outgoing.hears_beside = self.ctx.session.is_none()
+            && !self.server_is_modern()
+            && super::routing(&self.call.method).is_some()
+            && super::can_be_asked(&self.ctx.client);
         self.stage = Stage::Begin(Box::new(outgoing));
     }
 

@@ -2,8 +2,8 @@
 //! "Transports") or without state (MCP 2026-07-28, "Streamable HTTP").
 
 mod answer;
+mod aside;
 mod begin;
-mod general;
 mod source;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,7 +28,7 @@ use crate::portal::outbound::{Target, add};
 use crate::portal::principal::{Principal, Scope};
 use crate::portal::wire::{Id, Message, Notification, Raw, Request, Response, raw};
 use answer::Answer;
-use general::General;
+use aside::Aside;
 use source::Source;
 
 pub(super) use answer::{Fault, messages};
@@ -64,7 +64,6 @@ pub(super) struct Core {
     pub(super) client: Arc<ClientSide>,
     state: Mutex<Arc<State>>,
     renewing: tokio::sync::Mutex<()>,
-    general: General,
     /// The server is to be asked again what it speaks.
     is_over: Arc<AtomicBool>,
 }
@@ -95,7 +94,6 @@ impl Core {
             client,
             state: Mutex::new(Arc::new(State { about: Arc::new(about), session: None })),
             renewing: tokio::sync::Mutex::default(),
-            general: General::default(),
             is_over: Arc::default(),
         })
     }
@@ -112,7 +110,6 @@ impl Core {
             client: Arc::clone(&self.client),
             state: Mutex::new(self.state()),
             renewing: tokio::sync::Mutex::default(),
-            general: General::default(),
             is_over: Arc::clone(&self.is_over),
         })
     }
@@ -343,8 +340,8 @@ impl Drop for Flight {
 }
 
 /// A conversation by Streamable HTTP.
-#[derive(Debug)]
-pub(super) struct HttpPeer(pub(super) Arc<Core>);
+#[derive(Clone, Debug)]
+pub(super) struct HttpPeer(pub(super) Arc<Core>, Arc<Aside>);
 
 impl HttpPeer {
     /// Begins a conversation, or goes on with one. `OtherEra`: it does not speak Streamable HTTP.
@@ -354,7 +351,7 @@ impl HttpPeer {
             None => begin::begin(&core).await?,
         };
         core.set(state);
-        Ok(Self(core))
+        Ok(Self(core, Arc::default()))
     }
 
     async fn converse(&self, call: Outgoing, is_idempotent: bool) -> Result<Conversation, Failure> {
@@ -385,47 +382,76 @@ impl HttpPeer {
         }
     }
 
-    async fn stream(&self, params: Option<Raw>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
-        if self.0.state().is_modern() {
-            return self.open(params).await;
-        }
-        self.0.general.listen(&self.0, self.open(None)).await
+    /// A call that hears the stream of its session too.
+    async fn converse_beside(
+        &self,
+        call: Outgoing,
+        is_idempotent: bool,
+    ) -> Result<Conversation, Failure> {
+        let (to, from) = mpsc::channel(MAX_WAITING);
+        let Some(place) = self.1.join(&self.0, &call.request.id, &to).await else {
+            return self.converse(call, is_idempotent).await;
+        };
+        let peer = self.clone();
+        drop(tokio::spawn(async move {
+            let _place = place;
+            let done = tokio::select! {
+                biased;
+                // Dropped, it is cancelled.
+                () = to.closed() => return,
+                done = peer.converse(call, is_idempotent) => done,
+            };
+            let mut heard = match done {
+                Ok(Conversation::Answer(response)) => {
+                    return drop(to.send(Heard::Response(response)).await);
+                }
+                Err(failure) => {
+                    peer.0.site.counters.failed(&failure);
+                    return drop(to.send(Heard::Failed(failure)).await);
+                }
+                Ok(Conversation::Stream(heard)) => heard,
+            };
+            loop {
+                let next = tokio::select! {
+                    () = to.closed() => return,
+                    next = heard.recv() => next,
+                };
+                let Some(next) = next else { return };
+                if to.send(next).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        Ok(Conversation::Stream(from))
     }
 
-    /// The GET stream, or one of what is wanted.
-    async fn open(&self, params: Option<Raw>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
+    async fn stream(&self, params: Option<Raw>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
+        let state = self.0.state();
+        if !state.is_modern() {
+            return self.1.listen(&self.0).await;
+        }
         let permits = Arc::clone(&self.0.site.permits);
         let permit = Arc::new(permits.try_acquire_owned().map_err(|_| Failure::Busy)?);
-        let state = self.0.state();
-        let mut flight = Flight {
+        let flight = Flight {
             core: Arc::clone(&self.0),
             state: Arc::clone(&state),
-            id: Id::Number(self.0.site.number()),
+            id: Id::Text(format!("listen-{}", self.0.site.number()).into()),
             is_open: false,
             _permit: permit,
         };
-        let events = if state.is_modern() {
-            flight.id = Id::Text(format!("listen-{}", self.0.site.number()).into());
-            let params = enveloped(params.as_ref(), state.about.revision, &self.0.client);
-            let method = "subscriptions/listen".into();
-            let request = Request { id: flight.id.clone(), method, params: Some(params) };
-            let mut headers = HeaderMap::new();
-            mirror(&mut headers, &request, &[]);
-            let body = line(&Message::Request(request));
-            let (parts, body) = self.0.send(Method::POST, Some(&state), headers, body).await?;
-            match answer::read(self.0.server(), Some(&state), &parts, body).await {
-                Ok(Answer::Stream(events)) => events,
-                // It was answered at once: there is nothing to listen to.
-                Ok(Answer::Whole(_)) => return Ok(None),
-                Err(fault) => return Err(fault.into_failure()),
-            }
-        } else {
-            match source::get(&self.0, &state, None).await? {
-                Some(events) => Box::new(events),
-                None => return Ok(None),
-            }
-        };
-        Ok(Some(Source::unasked(flight, events).listened()))
+        let params = enveloped(params.as_ref(), state.about.revision, &self.0.client);
+        let method = "subscriptions/listen".into();
+        let request = Request { id: flight.id.clone(), method, params: Some(params) };
+        let mut headers = HeaderMap::new();
+        mirror(&mut headers, &request, &[]);
+        let body = line(&Message::Request(request));
+        let (parts, body) = self.0.send(Method::POST, Some(&state), headers, body).await?;
+        match answer::read(self.0.server(), Some(&state), &parts, body).await {
+            Ok(Answer::Stream(events)) => Ok(Some(Source::unasked(flight, events).listened())),
+            // It was answered at once: there is nothing to listen to.
+            Ok(Answer::Whole(_)) => Ok(None),
+            Err(fault) => Err(fault.into_failure()),
+        }
     }
 }
 
@@ -437,7 +463,11 @@ impl Peer for HttpPeer {
     fn call(&self, call: Outgoing, is_idempotent: bool) -> Task<'_, Result<Conversation, Failure>> {
         Box::pin(async move {
             self.0.site.counters.calls.fetch_add(1, Relaxed);
-            let done = self.converse(self.0.site.bounded(call), is_idempotent).await;
+            let call = self.0.site.bounded(call);
+            let done = match call.hears_beside && !self.0.state().is_modern() {
+                true => self.converse_beside(call, is_idempotent).await,
+                false => self.converse(call, is_idempotent).await,
+            };
             self.0.site.count(&done);
             done
         })

@@ -230,6 +230,43 @@ async fn the_stream_of_the_server_is_listened_to() {
 }
 
 #[tokio::test]
+async fn p25_what_is_asked_beside_a_call_is_heard_with_the_only_one() {
+    let (url, log) = serve(|asked| {
+        let ask = json!({"jsonrpc": "2.0", "id": 77, "method": "elicitation/create", "params": {}});
+        match (&*asked.verb, asked.tool()) {
+            ("GET", _) => Does::SaysAndHangs(format!("{STREAM}{}", event(&ask))),
+            (_, "asks") => Does::SaysAndHangs(String::new()),
+            _ => legacy(asked, "s-1").unwrap_or_else(|| answered(asked)),
+        }
+    })
+    .await;
+    let upstreams = upstreams(&spec(&url));
+    let peer = peer(&upstreams).await;
+    let asking = Outgoing { hears_beside: true, ..outgoing(7, "asks") };
+    let Ok(Conversation::Stream(mut from)) = peer.call(asking, false).await else { panic!() };
+    assert_eq!(told(from.recv().await.unwrap()), "q:elicitation/create");
+    // Servers have one such stream: whoever else listens has the same.
+    let listeners =
+        [peer.listen(None).await.unwrap().unwrap(), peer.listen(None).await.unwrap().unwrap()];
+    let quick = Outgoing { hears_beside: true, ..outgoing(8, "t") };
+    assert_eq!(heard(peer.call(quick, false).await).await, [r#"r:8:{"content":[]}"#]);
+    let gets = log.lock().unwrap().iter().filter(|asked| asked.verb == "GET").count();
+    assert_eq!(gets, 1);
+    drop((listeners, from));
+    // Servers without one are asked once, and calls are made as ever.
+    let (url, log) = serve(|asked| legacy(asked, "s-1").unwrap_or_else(|| answered(asked))).await;
+    let without = super::upstreams(&spec(&url));
+    let peer = super::peer(&without).await;
+    for id in 1..3 {
+        let call = Outgoing { hears_beside: true, ..outgoing(id, "t") };
+        let want = format!(r#"r:{id}:{{"content":[]}}"#);
+        assert_eq!(heard(peer.call(call, false).await).await, [want]);
+    }
+    let gets = log.lock().unwrap().iter().filter(|asked| asked.verb == "GET").count();
+    assert_eq!(gets, 1);
+}
+
+#[tokio::test]
 async fn a_ticket_goes_on_with_a_session() {
     let (url, log) = serve(|asked| legacy(asked, "s-9").unwrap_or_else(|| answered(asked))).await;
     let upstreams = upstreams(&spec(&url));

@@ -75,6 +75,7 @@ pub(super) fn outgoing(id: i64, tool: &str) -> Outgoing {
         param_headers: vec![("Region".into(), "zürich".into())],
         idle: Duration::from_secs(5),
         total: Duration::from_secs(10),
+        hears_beside: false,
     }
 }
 
