@@ -244,8 +244,6 @@ async fn settled(mut progress: watch::Receiver<Progress>) -> Progress {
 }
 
 async fn open(core: &Arc<Core>) -> Result<Option<mpsc::Receiver<Heard>>, Failure> {
-    let permits = Arc::clone(&core.site.permits);
-    let permit = Arc::new(permits.try_acquire_owned().map_err(|_| Failure::Busy)?);
     let state = core.state();
     let Some(events) = source::get(core, &state, None).await? else { return Ok(None) };
     let flight = Flight {
@@ -253,7 +251,7 @@ async fn open(core: &Arc<Core>) -> Result<Option<mpsc::Receiver<Heard>>, Failure
         state,
         id: Id::Number(core.site.number()),
         is_open: false,
-        _permit: permit,
+        _permit: None,
     };
     Ok(Some(Source::unasked(flight, Box::new(events)).listened()))
 }

@@ -246,7 +246,7 @@ impl Core {
             state: Arc::clone(state),
             id: call.request.id.clone(),
             is_open: true,
-            _permit: Arc::clone(permit),
+            _permit: Some(Arc::clone(permit)),
         };
         let limit = until.min(Instant::now() + call.idle);
         let late = || Failure::TimedOut(if limit < until { call.idle } else { call.total });
@@ -320,7 +320,8 @@ pub(super) struct Flight {
     pub(super) state: Arc<State>,
     pub(super) id: Id,
     pub(super) is_open: bool,
-    _permit: Arc<OwnedSemaphorePermit>,
+    /// Of a call. Streams that belong to none are as many as sessions are.
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Drop for Flight {
@@ -430,14 +431,12 @@ impl HttpPeer {
         if !state.is_modern() {
             return self.1.listen(&self.0).await;
         }
-        let permits = Arc::clone(&self.0.site.permits);
-        let permit = Arc::new(permits.try_acquire_owned().map_err(|_| Failure::Busy)?);
         let flight = Flight {
             core: Arc::clone(&self.0),
             state: Arc::clone(&state),
             id: Id::Text(format!("listen-{}", self.0.site.number()).into()),
             is_open: false,
-            _permit: permit,
+            _permit: None,
         };
         let params = enveloped(params.as_ref(), state.about.revision, &self.0.client);
         let method = "subscriptions/listen".into();

@@ -20,6 +20,8 @@ use crate::portal::wire::{Message, Response, raw};
 const MAX_RESUMPTIONS: u32 = 5;
 /// Between them, unless the server says otherwise; and more than that is not believed.
 const RETRY: Duration = Duration::from_millis(500);
+/// A server that asked something is waited for so long at least: a person may have to answer it.
+const ASKED: Duration = Duration::from_secs(600);
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// The GET stream, from its beginning or behind an event. `None`: it has none.
@@ -73,6 +75,8 @@ pub(super) struct Source {
     /// Since something was last heard.
     resumptions: u32,
     idle: Duration,
+    /// The last that was heard is a question.
+    is_asking: bool,
     /// For a call: its end, and what it had in all.
     until: Option<(Instant, Duration)>,
     _open: Open,
@@ -94,6 +98,7 @@ impl Source {
             retry: RETRY,
             resumptions: 0,
             idle,
+            is_asking: false,
             until: Some((until, total)),
             _open: open,
         }
@@ -158,8 +163,9 @@ impl Source {
         let event = match self.until {
             None => self.event().await?,
             Some((until, total)) => {
-                let limit = until.min(Instant::now() + self.idle);
-                let late = if limit < until { self.idle } else { total };
+                let idle = if self.is_asking { self.idle.max(ASKED) } else { self.idle };
+                let limit = until.min(Instant::now() + idle);
+                let late = if limit < until { idle } else { total };
                 timeout_at(limit, self.event()).await.unwrap_or(Err(Failure::TimedOut(late)))?
             }
         };
@@ -199,6 +205,7 @@ impl Source {
                 }
             }
             if !heard.is_empty() {
+                self.is_asking = heard.iter().any(|one| matches!(one, Heard::Request(_)));
                 return (heard, false);
             }
         }
