@@ -202,7 +202,7 @@ impl Lasting {
         };
         let keyring = Arc::new(keyring(shown).map_err(told)?);
         let servers = servers.iter().map(|(server, _)| server.clone()).collect();
-        let upstreams = Upstreams::new(servers, Arc::clone(&keyring) as _)
+        let upstreams = Upstreams::new(servers, Arc::clone(&keyring) as _, &self.told)
             .map_err(|text| problem("servers", text))?;
         Ok(Behind { reached: reached.to_owned(), upstreams: Arc::new(upstreams), keyring })
     }

@@ -45,6 +45,7 @@ impl Problems {
 /// Checks a file, and reads those that it names.
 pub(super) fn file(file: File, source: &Source, base: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::default();
+    check_programs(&file, &mut problems);
     let routes = routes(&file, &mut problems);
     let (hub, hub_limits) = of_hub(&file, routes, &mut problems);
     let place = place(&file, &mut problems);
@@ -220,6 +221,18 @@ fn of_auth(mut auth: Auth, base: &Path) -> Auth {
         Auth::Person(person) => secret(&mut person.client_secret_file),
     }
     auth
+}
+
+/// Programs of servers are among those that may be run, where the file says which may.
+fn check_programs(file: &File, problems: &mut Problems) {
+    let Some(programs) = &file.programs else { return };
+    for server in &file.servers {
+        let program = server.command.as_ref().and_then(|argv| argv.first());
+        if program.is_some_and(|program| !programs.contains(program)) {
+            let place = format!("servers.{}.command", server.id);
+            problems.add(place, "the program is not among `programs`: add it there");
+        }
+    }
 }
 
 fn of_servers(

@@ -54,6 +54,10 @@ pub struct File {
     /// Lists and calls.
     #[serde(default)]
     pub calls: Calls,
+    /// Programs that the `command` of a server may begin with, to the letter; none else is run.
+    /// Default: those that the servers name.
+    #[serde(default)]
+    pub programs: Option<Vec<String>>,
     /// Servers behind the portal, in the order of their lists.
     pub servers: Vec<upstream::config::Spec>,
     /// More endpoints: `/mcp/{name}` with some of the servers.

@@ -58,6 +58,26 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn p32_programs_that_are_not_listed_are_not_run() {
+    let servers =
+        "servers: [{id: a, command: [/opt/files, -v]}, {id: b, url: 'https://b.example'}]";
+    for (list, is_good) in [
+        ("", true),
+        ("programs: [/opt/other, /opt/files]\n", true),
+        ("programs: [files]\n", false),
+        ("programs: [/opt]\n", false),
+        ("programs: []\n", false),
+    ] {
+        match open(&format!("{list}{servers}")) {
+            Ok(_) => assert!(is_good, "{list}"),
+            Err(problems) => {
+                assert!(!is_good && problems[0].place == "servers.a.command", "{problems:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nobody_is_let_in_without_a_proof_from_elsewhere() {
     let far = "servers: []\nlisten: {address: '0.0.0.0:1', public_url: 'https://mcp.example'}\n";
     let problems = open(far).unwrap_err();

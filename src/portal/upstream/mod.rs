@@ -16,6 +16,7 @@ mod upstreams;
 
 pub use config::{Problem, Server, Spec};
 pub use counters::{Counters, Counts, Health, KINDS};
+pub use site::Told;
 pub use upstreams::Upstreams;
 
 use std::fmt;

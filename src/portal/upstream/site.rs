@@ -27,6 +27,17 @@ pub(super) enum Era {
     Sse,
 }
 
+/// Told to the operator: one line.
+pub type Told = Arc<dyn Fn(&str) + Send + Sync>;
+
+struct Teller(Told);
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller")
+    }
+}
+
 /// One server.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -35,10 +46,11 @@ pub(super) struct Site {
     pub(super) permits: Arc<Semaphore>,
     era: Mutex<Option<(Era, Instant)>>,
     numbers: AtomicI64,
+    teller: Teller,
 }
 
 impl Site {
-    pub(super) fn new(server: Server) -> Arc<Self> {
+    pub(super) fn new(server: Server, told: Told) -> Arc<Self> {
         let permits = server.max_concurrent.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(permits)),
@@ -46,6 +58,7 @@ impl Site {
             counters: Counters::default(),
             era: Mutex::default(),
             numbers: AtomicI64::new(1),
+            teller: Teller(told),
         })
     }
 
@@ -69,6 +82,11 @@ impl Site {
     pub(super) fn bounded(&self, call: Outgoing) -> Outgoing {
         let Server { idle, total, .. } = self.server;
         Outgoing { idle: call.idle.min(idle), total: call.total.min(total), ..call }
+    }
+
+    /// Tells the operator what happens to the server.
+    pub(super) fn tell(&self, what: &str) {
+        (self.teller.0)(&format!("server {}: {what}", self.server.id));
     }
 
     /// Never the same twice.

@@ -222,6 +222,7 @@ impl ChildHost {
         drop(tokio::spawn(logged(stderr, Arc::clone(&self.log))));
         let reading = read(stdout, Arc::downgrade(&mux), self.site.server.max_message_bytes);
         let watched = Arc::downgrade(&mux);
+        let site = Arc::clone(&self.site);
         drop(tokio::spawn(async move {
             let failure = tokio::select! {
                 failure = reading => failure,
@@ -236,7 +237,9 @@ impl ChildHost {
             }
             writing.abort();
             child.signal(Signal::TERM);
+            let process = child.pid.map_or(0, Pid::as_raw_pid);
             drop(timeout(GRACE, child.child.wait()).await);
+            site.tell(&format!("process {process} has ended"));
         }));
         let client = &self.client;
         match handshake(&mux, &self.site, client, true).await {
@@ -271,6 +274,9 @@ impl ChildHost {
         limit(pid, self.program.limits).map_err(|error| {
             Failure::Unreachable(format!("the limits of {program} cannot be set: {error}").into())
         })?;
+        // Not the arguments: they may hold secrets.
+        let (name, process) = (printable(program), pid.map_or(0, Pid::as_raw_pid));
+        self.site.tell(&format!("{name} was started as process {process}"));
         Ok(group)
     }
 }

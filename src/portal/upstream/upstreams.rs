@@ -16,7 +16,7 @@ use super::old::SseHost;
 use super::pool::Pool;
 use super::site::{Era, Site};
 use super::stdio::ChildHost;
-use super::{ClientSide, Credentials, Failure, Peer, Ticket};
+use super::{ClientSide, Credentials, Failure, Peer, Ticket, Told};
 use crate::portal::outbound::{Dialer, Target};
 use crate::portal::principal::{Owner, Principal, Scope};
 use crate::portal::wire::raw;
@@ -91,11 +91,15 @@ struct Inner {
 pub struct Upstreams(Arc<Inner>);
 
 impl Upstreams {
-    /// To be made inside of a runtime.
+    /// To be made inside of a runtime. `told` hears of each program that is started and ends.
     ///
     /// # Errors
     /// Files of certificates that cannot be read, and ids that are there twice.
-    pub fn new(servers: Vec<Server>, credentials: Arc<dyn Credentials>) -> Result<Self, String> {
+    pub fn new(
+        servers: Vec<Server>,
+        credentials: Arc<dyn Credentials>,
+        told: &Told,
+    ) -> Result<Self, String> {
         let mut entries = BTreeMap::new();
         for server in servers {
             let id = Arc::clone(&server.id);
@@ -106,7 +110,7 @@ impl Upstreams {
                 }
                 Place::Child(_) => None,
             };
-            let entry = Entry { site: Site::new(server), dialer };
+            let entry = Entry { site: Site::new(server, Arc::clone(told)), dialer };
             if entries.insert(Arc::clone(&id), entry).is_some() {
                 return Err(format!("two servers have the id {id}"));
             }

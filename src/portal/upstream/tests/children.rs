@@ -23,6 +23,7 @@ for line in sys.stdin:
     elif name == "spawn":
         r = {"pid": subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL).pid}
     elif name == "env": r = {"env": sorted(os.environ), "cwd": os.getcwd(), "pid": os.getpid()}
+    elif name == "argv": r = {"argv": sys.argv[1:]}
     elif name == "limit":
         import resource
         r = {"files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
@@ -94,6 +95,35 @@ async fn a_child_is_run_without_a_shell_and_with_what_it_may_know() {
     assert!(names.contains("TOKEN") && names.contains("PATH"), "{names}");
     assert!(!names.contains("CARGO_MANIFEST_DIR"), "{names}");
     assert_eq!(value(&call(&peer, 6, "limit", false).await, "files"), 77);
+    upstreams.close().await;
+}
+
+#[tokio::test]
+async fn p32_no_shell_reads_the_arguments_and_every_start_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let trap = folder.path().join("trap");
+    let injected = format!("x; touch {}", trap.display());
+    let arguments = ["$(id)", "`id`", "$HOME", "*", "a b", "> out", &injected];
+    let mut argv = vec!["python3", "-c", LEGACY];
+    argv.extend(arguments);
+    let lines = Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let kept = Arc::clone(&lines);
+    let told: Told = Arc::new(move |line: &str| kept.lock().unwrap().push(line.to_owned()));
+    let argv = serde_json::json!(argv);
+    let upstreams = upstreams_told(&format!("{{id: a, command: {argv}}}"), &told);
+    let peer = peer(&upstreams).await;
+    let said = call(&peer, 1, "argv", false).await;
+    assert_eq!(value(&said, "argv"), serde_json::json!(arguments));
+    assert!(!trap.exists());
+    let pid = value(&call(&peer, 2, "pid", false).await, "pid");
+    assert!(is(&call(&peer, 3, "die", false).await, "f:Broken"));
+    let again = value(&call(&peer, 4, "pid", false).await, "pid");
+    let lines = lines.lock().unwrap().clone();
+    for process in [pid, again] {
+        let want = format!("server a: python3 was started as process {process}");
+        assert!(lines.contains(&want), "{lines:?}");
+    }
+    assert!(!lines.iter().any(|line| line.contains("touch")), "{lines:?}");
     upstreams.close().await;
 }
 

@@ -59,9 +59,13 @@ pub(super) fn client() -> Arc<ClientSide> {
 }
 
 pub(super) fn upstreams(spec: &str) -> Upstreams {
+    upstreams_told(spec, &(Arc::new(|_: &str| {}) as Told))
+}
+
+pub(super) fn upstreams_told(spec: &str, told: &Told) -> Upstreams {
     let spec: Spec = serde_saphyr::from_str(spec).unwrap();
-    Upstreams::new(vec![spec.check(std::path::Path::new("")).unwrap()], Arc::new(Given::default()))
-        .unwrap()
+    let server = spec.check(std::path::Path::new("")).unwrap();
+    Upstreams::new(vec![server], Arc::new(Given::default()), told).unwrap()
 }
 
 pub(super) fn outgoing(id: i64, tool: &str) -> Outgoing {
