@@ -395,7 +395,7 @@ async fn p17_resumption_gives_the_stream_of_the_same_session_only() {
     let token = portal.session("/mcp", "ann", "2025-11-25").await;
     let own = [("x-user", "ann"), ("mcp-session-id", &*token)];
     let got = portal.post("/mcp", &own, &call("a_steps")).await;
-    assert!(got.text.starts_with("id: 1-0\ndata: \n\n"), "{}", got.text);
+    assert!(got.text.starts_with("id: 1-0\nretry: 500\ndata: \n\n"), "{}", got.text);
     assert!(got.text.contains("done"));
     let resume = |user: &'static str, last: &'static str| {
         [

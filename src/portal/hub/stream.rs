@@ -26,6 +26,8 @@ const MAX_EVENTS: usize = 256;
 const MAX_BYTES: usize = 1 << 20;
 /// Between two comments that keep a connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A client whose stream broke off comes back after so long: another replica is there at once.
+const RETRY_MILLIS: u32 = 500;
 const COMMENT: &[u8] = b": \n\n";
 
 /// Where an event is in a session.
@@ -156,7 +158,7 @@ impl Stream {
     fn add(&self, data: &str) {
         let id = EventId { stream: self.number, event: self.inner().next() };
         let event = match data {
-            "" => format!("id: {id}\ndata: \n\n"),
+            "" => format!("id: {id}\nretry: {RETRY_MILLIS}\ndata: \n\n"),
             _ => format!("event: message\nid: {id}\ndata: {data}\n\n"),
         };
         self.put(Bytes::from(event));
@@ -337,7 +339,7 @@ mod tests {
         stream.push(&message("b")).await;
         stream.end();
         let text = all(stream.read(0)).await;
-        assert!(text.starts_with("id: 7-0\ndata: \n\n"));
+        assert!(text.starts_with("id: 7-0\nretry: 500\ndata: \n\n"));
         assert!(text.contains("id: 7-2"));
         let rest = all(stream.read(2)).await;
         assert!(rest.contains("\"b\"") && !rest.contains("\"a\""));
