@@ -69,6 +69,8 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.aside.inner().calls.retain(|(id, _)| *id != self.id);
+        // Or whoever watches the calls would keep this one's channel open.
+        self.aside.changed.notify_one();
     }
 }
 
