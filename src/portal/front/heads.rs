@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::mcp::methods::Revision;
 use crate::portal::hub::declared;
 use crate::portal::hub::seal;
-use crate::portal::wire::{Raw, RpcError, code, member, text};
+use crate::portal::wire::{Raw, RpcError, code, held, member, text};
 
 pub(super) const SESSION: &str = "mcp-session-id";
 pub(super) const VERSION: &str = "mcp-protocol-version";
@@ -157,8 +157,7 @@ pub(super) fn mirror(
     params: Option<&RawValue>,
 ) -> Result<Envelope, RpcError> {
     let missing = |what: &str| RpcError::new(code::INVALID_PARAMS, what);
-    let meta: Option<Raw> = member(params, "_meta");
-    let meta = meta.as_deref();
+    let meta = held(params, "_meta");
     let version = text(meta, "io.modelcontextprotocol/protocolVersion")
         .ok_or_else(|| missing("`_meta` has no io.modelcontextprotocol/protocolVersion"))?;
     let capabilities: Option<Raw> = member(meta, "io.modelcontextprotocol/clientCapabilities");

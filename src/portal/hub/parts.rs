@@ -303,7 +303,7 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Entry {
     /// Who and what.
-    pub call: Call,
+    pub call: Arc<Call>,
     /// What policy said.
     pub allowed: Allowed,
     /// What inspection found, both ways.

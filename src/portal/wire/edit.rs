@@ -1,6 +1,6 @@
 //! Single members of objects, read and set; everything else keeps its bytes and its place.
 
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -97,11 +97,62 @@ pub fn raw(value: &impl Serialize) -> Raw {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// Whether a key is this name.
+struct Named<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Named<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}
+
+/// Finds the first member of a name, and copies nothing.
+struct Find<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(is_it) = from.next_key_seed(Named(self.0))? {
+            if is_it && found.is_none() {
+                found = Some(from.next_value()?);
+            } else {
+                from.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The member of an object by its name, where it stands.
+#[must_use]
+pub fn held<'o>(object: Option<&'o RawValue>, name: &str) -> Option<&'o RawValue> {
+    serde_json::Deserializer::from_str(object?.get()).deserialize_map(Find(name)).ok()?
+}
+
 /// The member of an object by its name, read as something.
 #[must_use]
 pub fn member<T: DeserializeOwned>(object: Option<&RawValue>, name: &str) -> Option<T> {
-    let members = Members::of(object?)?;
-    serde_json::from_str(members.get(name)?.get()).ok()
+    serde_json::from_str(held(object, name)?.get()).ok()
 }
 
 /// A member that is a string.

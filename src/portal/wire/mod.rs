@@ -8,7 +8,7 @@
 mod edit;
 mod strict;
 
-pub use edit::{Members, member, object, raw, text};
+pub use edit::{Members, held, member, object, raw, text};
 pub use strict::{Malformed, check};
 
 use serde::{Deserialize, Serialize};

@@ -76,6 +76,16 @@ fn an_edit_leaves_the_rest_as_it_is() {
     assert_eq!(object(None, Vec::new()).get(), "{}");
 }
 
+#[test]
+fn a_member_is_found_by_what_its_name_means_and_stands_where_it_came() {
+    let of: Raw = serde_json::from_str(r#"{"a":{"b":0},"\u0062" : [ 1 ],"c":null}"#).unwrap();
+    for (name, want) in [("a", Some(r#"{"b":0}"#)), ("b", Some("[ 1 ]")), ("c", Some("null"))] {
+        assert_eq!(held(Some(&of), name).map(RawValue::get), want, "{name}");
+    }
+    assert!(held(Some(&of), "d").is_none() && held(None, "a").is_none());
+    assert!(held(Some(&raw(&[1])), "a").is_none());
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {

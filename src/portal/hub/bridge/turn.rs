@@ -22,8 +22,8 @@ use crate::portal::hub::stream::{driven, event};
 use crate::portal::hub::{Context, Hub, Reply};
 use crate::portal::upstream::{Conversation, Failure, Heard, Outgoing, Peer, told};
 use crate::portal::wire::{
-    Id, Members, Message, Notification, Raw, Request, Response, RpcError, code, member, object,
-    raw, text,
+    Id, Members, Message, Notification, Raw, Request, Response, RpcError, code, held, member,
+    object, raw, text,
 };
 
 const PROTOCOL: &str = "io.modelcontextprotocol/protocolVersion";
@@ -46,9 +46,9 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new(ctx: &Arc<Context>, call: &Call, id: &Id, ending: Ending) -> Self {
+    fn new(ctx: &Arc<Context>, call: &Arc<Call>, id: &Id, ending: Ending) -> Self {
         let entry = Entry {
-            call: call.clone(),
+            call: Arc::clone(call),
             allowed: Allowed::default(),
             found: Vec::new(),
             rules: Vec::new(),
@@ -305,8 +305,7 @@ impl Turn {
             None => {
                 let bytes = self.params.as_ref()?.get().as_bytes();
                 memchr::memmem::find(bytes, LOG_LEVEL.as_bytes())?;
-                let meta: Raw = member(self.params.as_deref(), "_meta")?;
-                text(Some(&meta), LOG_LEVEL)
+                text(held(self.params.as_deref(), "_meta"), LOG_LEVEL)
             }
         }
     }
@@ -831,7 +830,7 @@ pub(super) fn unresolved(ctx: &Arc<Context>, request: Request, error: &RpcError)
     let Request { id, method, params } = request;
     let (kind, key) = super::routing(&method).unwrap_or((Kind::Method, "name"));
     let public = text(params.as_deref(), key).unwrap_or_default();
-    let call = Call {
+    let call = Arc::new(Call {
         name: public.clone(),
         public,
         kind,
@@ -840,7 +839,7 @@ pub(super) fn unresolved(ctx: &Arc<Context>, request: Request, error: &RpcError)
         params,
         request_bytes: ctx.request_bytes,
         ..aside(ctx, &Arc::default(), "")
-    };
+    });
     let refusal = Refusal { is_hidden: true, ..Refusal::new("unknown", &error.message) };
     let ending = match error.code {
         code::INTERNAL => Ending::Failed(error.message.clone()),
@@ -998,6 +997,5 @@ impl Drop for Kept {
 /// The revision that a request of 2026-07-28 says that it has.
 #[must_use]
 pub(in crate::portal) fn declared(params: Option<&RawValue>) -> Option<Box<str>> {
-    let meta: Raw = member(params, "_meta")?;
-    text(Some(&meta), PROTOCOL)
+    text(held(params, "_meta"), PROTOCOL)
 }
