@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use crate::sinks::ndjson::{Existing, RotatingFile};
 use crate::sinks::outbox::Notice;
 
+/// The disk is asked to keep the first line that waits after so long, and all that came meanwhile
+/// with it: one flush for many calls, and no thread woken by each of them.
+const GATHER: Duration = Duration::from_millis(10);
 /// What failed is tried again so often.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -92,11 +95,15 @@ impl Files {
             return false;
         }
         waiting.lines.extend_from_slice(line);
-        if waiting.since.is_none() {
+        // With others before it the thread is awake, or will be.
+        let is_first = waiting.since.is_none();
+        if is_first {
             waiting.since = Some(now());
         }
         drop(waiting);
-        self.shared.more.notify_one();
+        if is_first {
+            self.shared.more.notify_one();
+        }
         true
     }
 
@@ -222,6 +229,9 @@ fn take(shared: &Shared, batch: &mut Vec<u8>) -> bool {
         waiting = shared.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
     }
     if batch.is_empty() {
+        let gathers = |waiting: &mut Waiting| !waiting.is_ending;
+        let gathered = shared.more.wait_timeout_while(waiting, GATHER, gathers);
+        (waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut waiting.lines);
         let since = waiting.since.take();
         *lock(&shared.writing) = since.map(|since| (since, batch.len()));
