@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -27,12 +28,16 @@ use crate::observation::{
 };
 use crate::portal::wire::{self, Members, Raw};
 use crate::rules::{
-    self as engine, Compiled, Content, Lane, MessageFacts, On, RuleSet, Subject, Tool,
+    self as engine, Compiled, Content, Glimpse, Lane, MessageFacts, On, RuleSet, Subject, Tool,
 };
 use crate::verdict::Verdict as Standing;
 
 /// Names of arguments read of one definition.
 const MAX_IDENTIFIERS: usize = 256;
+/// With more literals than this in it, a message is read in any case.
+const MAX_LITERALS: usize = 64;
+/// Longer methods than this are not looked at before a message is read, which cuts them.
+const MAX_METHOD_BYTES: usize = 128;
 
 /// A definition that a rule took out of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +58,62 @@ pub(super) struct Rules {
     messages: Vec<usize>,
     tools: Vec<usize>,
     servers: Vec<usize>,
+    literals: Literals,
+}
+
+/// What has to be in the parameters of a message for some rules on messages to hold.
+#[derive(Debug, Default)]
+struct Literals {
+    finder: Option<AhoCorasick>,
+    /// By literal: the place of its rule in the set.
+    rules: Vec<usize>,
+}
+
+impl Literals {
+    fn of(set: &RuleSet, messages: &[usize]) -> Self {
+        let (mut texts, mut rules) = (Vec::new(), Vec::new());
+        for index in messages {
+            let literals = set.rules().get(*index).and_then(Compiled::argument_literals);
+            for text in literals.into_iter().flatten() {
+                texts.push(text);
+                rules.push(*index);
+            }
+        }
+        let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(texts);
+        match finder {
+            Ok(finder) if !rules.is_empty() => Self { finder: Some(finder), rules },
+            _ => Self::default(),
+        }
+    }
+
+    /// Takes those out that cannot hold for these parameters.
+    fn filter(&self, worth: &mut Vec<usize>, params: Option<&RawValue>) {
+        let params = params.map_or("", RawValue::get);
+        let Some(finder) = &self.finder else { return };
+        if !worth.iter().any(|index| self.rules.contains(index)) || hides(params.as_bytes()) {
+            return;
+        }
+        let mut found: Vec<usize> = Vec::new();
+        for literal in finder.find_overlapping_iter(params) {
+            found.extend(self.rules.get(literal.pattern().as_usize()));
+            if found.len() > MAX_LITERALS {
+                return;
+            }
+        }
+        worth.retain(|index| !self.rules.contains(index) || found.contains(index));
+    }
+}
+
+/// Whether a JSON text has escapes that it does not need, and so can hide what it says.
+fn hides(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        at += found + 2;
+        if !matches!(text.get(at - 1), Some(b'n' | b'r' | b't' | b'"' | b'\\')) {
+            return true;
+        }
+    }
+    false
 }
 
 impl Rules {
@@ -81,7 +142,32 @@ impl Rules {
             rules.map(|(index, _)| index).collect()
         };
         let (messages, tools, servers) = (of(On::Message), of(On::Tool), of(On::Server));
-        Self { set, messages, tools, servers }
+        let literals = Literals::of(&set, &messages);
+        Self { set, messages, tools, servers, literals }
+    }
+
+    /// The rules that are worth reading a message for.
+    fn worth(
+        &self,
+        method: Option<&str>,
+        params: Option<&RawValue>,
+        found: &[KindId],
+        kinds: &Kinds,
+    ) -> Vec<usize> {
+        if method.is_some_and(|method| method.len() > MAX_METHOD_BYTES) {
+            return self.messages.clone();
+        }
+        let glimpse = Glimpse {
+            method,
+            has_secrets: found.iter().any(|id| kinds.secret(*id).is_some()),
+            has_personal: found.iter().any(|id| kinds.personal(*id).is_some()),
+        };
+        let may = |index: &&usize| {
+            self.set.rules().get(**index).is_some_and(|rule| rule.may_hold(&glimpse))
+        };
+        let mut worth: Vec<usize> = self.messages.iter().filter(may).copied().collect();
+        self.literals.filter(&mut worth, params);
+        worth
     }
 
     /// The worst match of some rules. What waits for a response cannot decide about a request.
@@ -117,13 +203,13 @@ impl Rules {
         found: &[KindId],
         kinds: &Kinds,
     ) -> Option<Refusal> {
-        if self.messages.is_empty() && self.servers.is_empty() {
+        let worth = self.worth(Some(call.method), call.params, found, kinds);
+        if worth.is_empty() && self.servers.is_empty() {
             return None;
         }
-        let text = text(Some(call.method), true, [("params", call.params)]);
-        let message = read(&text, found, kinds)?;
         let around = Around::of(call);
-        let refusal = self.on_message(call, Way::Request, &around, &message);
+        let refusal = read(&worth, Some(call.method), true, ("params", call.params), found, kinds)
+            .and_then(|message| self.on_message(&worth, call, Way::Request, &around, &message));
         refusal.or_else(|| {
             let subject = Subject::server(&around.contact, &around.methods);
             self.worst(&self.servers, &subject, call, Way::Request)
@@ -139,27 +225,33 @@ impl Rules {
         found: &[KindId],
         kinds: &Kinds,
     ) -> Option<Refusal> {
-        if self.messages.is_empty() {
+        let (method, params) = match part {
+            Part::Result(_) | Part::Reply(_) | Part::Error(_) => (None, None),
+            Part::Notification(method, params) | Part::Request(method, params) => {
+                (Some(method), params)
+            }
+        };
+        let worth = self.worth(method, params, found, kinds);
+        if worth.is_empty() {
             return None;
         }
         let error;
-        let text = match part {
-            Part::Result(result) | Part::Reply(result) => {
-                text(None, true, [("result", Some(result))])
-            }
+        let has_id = !matches!(part, Part::Notification(..));
+        let rest = match part {
+            Part::Result(result) | Part::Reply(result) => ("result", Some(result)),
             Part::Error(told) => {
                 error = wire::raw(told);
-                text(None, true, [("error", Some(&error))])
+                ("error", Some(&*error))
             }
-            Part::Notification(method, params) => text(Some(method), false, [("params", params)]),
-            Part::Request(method, params) => text(Some(method), true, [("params", params)]),
+            Part::Notification(..) | Part::Request(..) => ("params", params),
         };
-        let message = read(&text, found, kinds)?;
-        self.on_message(call, way, &Around::of(call), &message)
+        let message = read(&worth, method, has_id, rest, found, kinds)?;
+        self.on_message(&worth, call, way, &Around::of(call), &message)
     }
 
     fn on_message(
         &self,
+        worth: &[usize],
         call: &Call<'_>,
         way: Way,
         around: &Around,
@@ -183,7 +275,7 @@ impl Rules {
         let subject = Subject::message(&around.request, facts, Evidence::Confirmed)
             .with_contact(&around.contact, &around.methods)
             .with_content(&content);
-        self.worst(&self.messages, &subject, call, way)
+        self.worst(worth, &subject, call, way)
     }
 
     /// Takes definitions that a rule refuses out of a result. The others stay as they came: one bad
@@ -262,34 +354,40 @@ fn tool(kind: &'static str, json: &RawValue) -> Tool {
     }
 }
 
-/// The text of a message. Its id is of no interest to rules.
-fn text(method: Option<&str>, has_id: bool, rest: [(&str, Option<&RawValue>); 1]) -> String {
-    let mut text = String::from(r#"{"jsonrpc":"2.0""#);
-    if has_id {
-        text.push_str(r#","id":0"#);
+/// A message as rules read it, with what was found in it; nothing if no rule is worth it. Its id
+/// is of no interest to rules.
+fn read(
+    worth: &[usize],
+    method: Option<&str>,
+    has_id: bool,
+    (name, value): (&str, Option<&RawValue>),
+    found: &[KindId],
+    kinds: &Kinds,
+) -> Option<Message> {
+    if worth.is_empty() {
+        return None;
     }
-    if let Some(method) = method {
-        text.push_str(r#","method":"#);
-        text.push_str(wire::raw(&method).get());
-    }
-    for (name, value) in rest {
-        if let Some(value) = value {
-            text.extend([",\"", name, "\":", value.get()]);
-        }
-    }
-    text.push('}');
-    text
-}
-
-/// A message as rules read it, with what was found in it.
-fn read(text: &str, found: &[KindId], kinds: &Kinds) -> Option<Message> {
     let mut read = None;
     let mut reader = Reader::default();
-    reader.push(text.as_bytes(), &mut |item| {
-        if let Item::Message(message) = item {
-            read.get_or_insert(*message);
-        }
-    });
+    let mut push = |text: &str| {
+        reader.push(text.as_bytes(), &mut |item| {
+            if let Item::Message(message) = item {
+                read.get_or_insert(*message);
+            }
+        });
+    };
+    push(r#"{"jsonrpc":"2.0""#);
+    if has_id {
+        push(r#","id":0"#);
+    }
+    if let Some(method) = method {
+        push(r#","method":"#);
+        push(wire::raw(&method).get());
+    }
+    if let Some(value) = value {
+        [",\"", name, "\":", value.get()].into_iter().for_each(&mut push);
+    }
+    push("}");
     let mut message: Message = read?;
     let mut personal: Vec<FoundPersonal> = Vec::new();
     for id in found {
@@ -395,5 +493,33 @@ fn contact(call: &Call<'_>, client: Endpoint) -> Contact {
         reason: "behind the portal".to_owned(),
         software: Vec::new(),
         facts: Facts::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_only_if_a_rule_can_hold() {
+        let rules = Rules::load(&RulesSpec::default(), Path::new("")).unwrap();
+        let kinds = Kinds::new(&super::super::config::Classes::default(), Vec::new());
+        let worth = |method: Option<&str>, params: &str| {
+            let params = RawValue::from_string(params.to_owned()).unwrap();
+            rules.worth(method, Some(&params), &[], &kinds).len()
+        };
+        let call = Some("tools/call");
+        for (method, params, want) in [
+            (call, r#"{"name":"a","arguments":{"text":"hello\n\"you\""}}"#, 0),
+            (call, r#"{"name":"a","arguments":{"path":"../../etc/passwd"}}"#, 1),
+            (call, r#"{"name":"a","arguments":{"path":"..\\..\\windows"}}"#, 1),
+            (call, r#"{"name":"a","arguments":{"url":"HTTP://x"}}"#, 1),
+            (call, r#"{"name":"a","arguments":{"url":"http:\/\/x"}}"#, 2),
+            (call, r#"{"name":"a","arguments":{"path":"\u002e./"}}"#, 2),
+            (Some("tools/list"), r#"{"path":"../../etc/passwd"}"#, 0),
+            (None, r#"{"path":"../../etc/passwd"}"#, 0),
+        ] {
+            assert_eq!(worth(method, params), want, "{params}");
+        }
     }
 }
