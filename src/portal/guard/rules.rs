@@ -124,6 +124,10 @@ impl Rules {
         }
         let limits = engine::Limits::default();
         let mut sources = if spec.builtin { engine::builtin() } else { Vec::new() };
+        if spec.files.is_empty() {
+            // Nothing else can refer to the others, and compiled they take more than all the rest.
+            sources.retain(|source| is_needed(&source.text));
+        }
         let paths: Vec<PathBuf> = spec.files.iter().map(|path| base.join(path)).collect();
         sources.extend(engine::load::read(&paths, &limits).map_err(|error| error.to_string())?);
         let (set, _) = engine::compile(&sources, &limits).map_err(|report| report.to_string())?;
@@ -329,6 +333,13 @@ impl Rules {
     }
 }
 
+/// Of the files that come with the program: the rules that may refuse, and lists.
+fn is_needed(text: &str) -> bool {
+    let is_said =
+        |line: &str| line == "lane: enforce" || line.starts_with("schema: shadowtap/list@");
+    text.lines().any(is_said)
+}
+
 /// What rules read of a definition.
 fn tool(kind: &'static str, json: &RawValue) -> Tool {
     let value: Value = serde_json::from_str(json.get()).unwrap_or_default();
@@ -499,6 +510,20 @@ fn contact(call: &Call<'_>, client: Endpoint) -> Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ids(rules: &Rules) -> Vec<&str> {
+        let all = rules.messages.iter().chain(&rules.tools).chain(&rules.servers);
+        all.map(|index| rules.set.rules()[*index].info.id.as_str()).collect()
+    }
+
+    #[test]
+    fn all_built_in_rules_that_may_refuse_are_there() {
+        let own = Rules::load(&RulesSpec::default(), Path::new("")).unwrap();
+        let (set, _) = engine::compile(&engine::builtin(), &engine::Limits::default()).unwrap();
+        let whole = Rules::of(set);
+        assert_eq!(ids(&own), ids(&whole));
+        assert!(own.messages.len() > 1 && !own.tools.is_empty());
+    }
 
     #[test]
     fn a_message_is_read_only_if_a_rule_can_hold() {
