@@ -161,13 +161,18 @@ impl Arguments {
         self.kinds.push((pointer.to_owned(), kind));
     }
 
-    /// The entities, one for each of [`FAMILIES`].
-    pub(super) fn entities(self, types: &[EntityTypeName; 6]) -> Result<Vec<Entity>, String> {
+    /// The entities, one for each of [`FAMILIES`] that is used.
+    pub(super) fn entities(
+        self,
+        types: &[EntityTypeName; 6],
+        used: [bool; 6],
+    ) -> Result<Vec<Entity>, String> {
         let Self { tags, kinds } = self;
         let text = |kind: &str| RestrictedExpression::new_string(kind.to_owned());
         let kinds = kinds.into_iter().map(|(pointer, kind)| (pointer, text(kind))).collect();
         let all = tags.into_iter().chain([kinds]);
-        let tagged = types.iter().zip(all).map(|(name, tags)| {
+        let used = types.iter().zip(all).zip(used).filter(|(_, is_used)| *is_used);
+        let tagged = used.map(|((name, tags), _)| {
             let entity = Entity::new_with_tags(uid(name), [], HashSet::new(), tags);
             entity.map_err(|error| error.to_string())
         });

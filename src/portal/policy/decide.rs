@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as CedarDecision, Effect, Entities, Entity,
-    EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema,
+    AuthorizationError, Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId,
+    EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema,
 };
 use serde_json::value::RawValue;
 
@@ -328,44 +328,9 @@ impl Policy {
             }
             _ => None,
         };
-        match self.request(asking, groups, slice.is_raw, read) {
-            Ok((request, entities)) => self.ask(&request, policies, &entities),
+        match self.request(asking, groups, slice, read) {
+            Ok((request, entities)) => ask(&request, slice, policies, &entities),
             Err(why) => Answer::failed(Basis::Error, None, &why),
-        }
-    }
-
-    fn ask(&self, request: &Request, policies: &PolicySet, entities: &Entities) -> Answer {
-        let response = Authorizer::new().is_authorized(request, policies, entities);
-        let diagnostics = response.diagnostics();
-        let errors = diagnostics.errors().map(|error| match error {
-            AuthorizationError::PolicyEvaluationError(inner) => {
-                (inner.policy_id().to_string(), error)
-            }
-        });
-        if let Some((id, error)) = errors.min_by(|a, b| a.0.cmp(&b.0)) {
-            // Cedar leaves out what fails; a policy that forbids must not fall silent.
-            let note = error.to_string();
-            return Answer::failed(Basis::Error, Some(Arc::from(id)), &note);
-        }
-        let mut reasons: Vec<_> = diagnostics.reason().collect();
-        reasons.sort_unstable();
-        let first = |ids: &[&cedar_policy::PolicyId]| {
-            ids.first().map(|id| -> Arc<str> { Arc::from(AsRef::<str>::as_ref(*id)) })
-        };
-        let is_hold = |id: &cedar_policy::PolicyId| {
-            policies.policy(id).is_some_and(|policy| {
-                policy.effect() == Effect::Permit && policy.annotation("ruling") == Some("hold")
-            })
-        };
-        let holds: Vec<_> = reasons.iter().copied().filter(|id| is_hold(id)).collect();
-        let (ruling, policy) = match response.decision() {
-            CedarDecision::Allow if !holds.is_empty() => (Ruling::Hold, first(&holds)),
-            CedarDecision::Allow => (Ruling::Allow, first(&reasons)),
-            CedarDecision::Deny => (Ruling::Deny, first(&reasons)),
-        };
-        match policy {
-            None => Answer::default_deny(),
-            policy => Answer { ruling, policy, kind: Basis::Policy, note: None },
         }
     }
 
@@ -373,10 +338,10 @@ impl Policy {
         &self,
         asking: &Asking<'_>,
         groups: &[Arc<str>],
-        is_raw: bool,
+        slice: &Slice,
         arguments: Option<Arguments>,
     ) -> Result<(Request, Entities), String> {
-        let names = &self.names;
+        let (names, is_raw) = (&self.names, slice.is_raw);
         let entity = |name: &EntityTypeName, id: &str| {
             EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
         };
@@ -410,11 +375,13 @@ impl Policy {
         let (principal, resource) = (user.uid(), target.uid());
         let mut entities = vec![user, target];
         if asking.phase == Phase::Call && (is_raw || arguments.is_some()) {
-            for ((member, _), name) in FAMILIES.iter().zip(&names.families) {
+            let families = FAMILIES.iter().zip(&names.families).zip(slice.families);
+            for (((member, _), name), _) in families.filter(|(_, is_used)| *is_used) {
                 let uid = arguments::uid(name);
                 context.push((is(member), RestrictedExpression::new_entity_uid(uid)));
             }
-            entities.extend(arguments.unwrap_or_default().entities(&names.families)?);
+            let arguments = arguments.unwrap_or_default();
+            entities.extend(arguments.entities(&names.families, slice.families)?);
         }
         let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
         let request = Request::new(principal, action.clone(), resource, context, None)
@@ -432,6 +399,34 @@ impl Policy {
             return Decision { ruling: Ruling::Hold, policy, kind: Basis::Tier, note, tier };
         }
         Decision { ruling, policy, kind, note, tier }
+    }
+}
+
+fn ask(request: &Request, slice: &Slice, policies: &PolicySet, entities: &Entities) -> Answer {
+    let response = Authorizer::new().is_authorized(request, policies, entities);
+    let diagnostics = response.diagnostics();
+    let errors = diagnostics.errors().map(|error| match error {
+        AuthorizationError::PolicyEvaluationError(inner) => (inner.policy_id().to_string(), error),
+    });
+    if let Some((id, error)) = errors.min_by(|a, b| a.0.cmp(&b.0)) {
+        // Cedar leaves out what fails; a policy that forbids must not fall silent.
+        let note = error.to_string();
+        return Answer::failed(Basis::Error, Some(Arc::from(id)), &note);
+    }
+    let mut reasons: Vec<_> = diagnostics.reason().collect();
+    reasons.sort_unstable();
+    let first = |ids: &[&cedar_policy::PolicyId]| {
+        ids.first().map(|id| -> Arc<str> { Arc::from(AsRef::<str>::as_ref(*id)) })
+    };
+    let holds: Vec<_> = reasons.iter().copied().filter(|id| slice.holds.contains(id)).collect();
+    let (ruling, policy) = match response.decision() {
+        CedarDecision::Allow if !holds.is_empty() => (Ruling::Hold, first(&holds)),
+        CedarDecision::Allow => (Ruling::Allow, first(&reasons)),
+        CedarDecision::Deny => (Ruling::Deny, first(&reasons)),
+    };
+    match policy {
+        None => Answer::default_deny(),
+        policy => Answer { ruling, policy, kind: Basis::Policy, note: None },
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cedar_policy::PolicySet;
+use cedar_policy::{PolicyId, PolicySet};
 use hashbrown::{Equivalent, HashMap};
 
+use super::arguments::FAMILIES;
 use super::compile::{Asked, Entry};
 use super::config::MAX_PATH_BYTES;
 use super::tier::Tier;
@@ -25,8 +26,12 @@ pub(super) struct Slice {
     pub(super) plain: PolicySet,
     /// Indices of all of them.
     pub(super) entries: Vec<usize>,
+    /// Ids of those that hold.
+    pub(super) holds: Vec<PolicyId>,
     /// Some look at arguments.
     pub(super) needs_arguments: bool,
+    /// Types of arguments that are looked at, of [`FAMILIES`]: others need not be shown.
+    pub(super) families: [bool; FAMILIES.len()],
     /// Some that look at arguments do not deny: the call may be allowed.
     pub(super) may_allow: bool,
     /// Some are from Cedar files, and may look at anything.
@@ -45,6 +50,9 @@ impl Slice {
                 continue;
             }
             this.entries.push(index);
+            if entry.ruling == Ruling::Hold {
+                this.holds.push(entry.policy.id().clone());
+            }
             // Ids are unique: nothing is added twice.
             drop(this.whole.add(entry.policy.clone()));
             if entry.needs_arguments {
@@ -55,6 +63,9 @@ impl Slice {
                 drop(this.plain.add(entry.policy.clone()));
             }
             this.is_raw |= entry.is_raw;
+            for (is_used, (member, _)) in this.families.iter_mut().zip(FAMILIES) {
+                *is_used |= entry.is_raw || entry.text.contains(&format!("context.{member}."));
+            }
         }
         this
     }
