@@ -12,6 +12,8 @@ use regex::{Captures, Regex};
 pub const MASK: &str = "<masked>";
 /// Longest masked text, in characters, without the ellipsis.
 pub const MAX_OUTPUT_CHARS: usize = 512;
+/// A text that is shorter and of plain characters has room for no secret.
+const MIN_SECRET_BYTES: usize = 12;
 /// So many bytes of the input are looked at; the rest is cut, and with it the last word.
 const MAX_INPUT_BYTES: usize = 64 << 10;
 /// Runs of key characters from this length on are judged by their randomness.
@@ -78,6 +80,16 @@ static RUNS: LazyLock<Option<Regex>> =
 /// which at most 64 KiB are looked at.
 #[must_use]
 pub fn mask(text: &str) -> String {
+    if is_harmless(text) { text.to_owned() } else { masked(text) }
+}
+
+/// Short words, such as most names: neither an assignment nor an option, and shorter than any key.
+fn is_harmless(text: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'/' | b' ');
+    text.len() < MIN_SECRET_BYTES && text.bytes().all(is_plain)
+}
+
+fn masked(text: &str) -> String {
     let mut out = Bounded::default();
     let Some(secrets) = SECRETS.as_ref() else { return MASK.to_owned() };
     let (text, cut) = bounded_input(text);
