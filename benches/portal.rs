@@ -178,8 +178,18 @@ fn main() {
         println!("The portal before its first call: {:.1} MiB.\n", target.rss_mib());
     }
 
+    // First, while no load has left memory behind that sessions could take.
     println!(
-        "CPU and memory are the stub's where the path is direct, the portal's where it is through.\n"
+        "| path | idle sessions | RSS MiB before | after | KiB a session |\n|---|---|---|---|---|"
+    );
+    for (path, target) in &targets {
+        let (before, after) = load::idle(target, options.sessions);
+        let each = (after - before) * 1024.0 / options.sessions as f64;
+        println!("| {path} | {} | {before:.1} | {after:.1} | {each:.1} |", options.sessions);
+    }
+
+    println!(
+        "\nCPU and memory are the stub's where the path is direct, the portal's where it is through.\n"
     );
     println!("| path | era | load | calls/s | p50 ms | p99 ms | CPU µs a call | RSS MiB |");
     println!("|---|---|---|---|---|---|---|---|");
@@ -208,13 +218,5 @@ fn main() {
         for ((path, _), measured) in targets.iter().zip(&rounds) {
             row(path, era, &format!("{} calls/s", options.rate), measured);
         }
-    }
-    println!(
-        "\n| path | idle sessions | RSS MiB before | after | KiB a session |\n|---|---|---|---|---|"
-    );
-    for (path, target) in targets {
-        let (before, after) = load::idle(target, options.sessions);
-        let each = (after - before) * 1024.0 / options.sessions as f64;
-        println!("| {path} | {} | {before:.1} | {after:.1} | {each:.1} |", options.sessions);
     }
 }
