@@ -223,20 +223,20 @@ impl Aside {
         let mut inner = self.inner();
         inner.tidy();
         let whom = match (inner.calls.as_slice(), inner.listeners.as_slice()) {
-            ([(_, to)], _) | ([], [to]) => to,
-            _ => {
-                drop(inner);
-                let what = "it is not known which call this is asked for";
-                let outcome = Err(RpcError::new(code::INTERNAL, what));
-                let response = Message::Response(Response { id: Some(request.id), outcome });
-                let core = Arc::clone(core);
-                drop(tokio::spawn(async move {
-                    drop(core.deliver(&core.state(), &response).await);
-                }));
-                return;
-            }
+            ([(_, to)], _) | ([], [to]) => Some(to.clone()),
+            _ => None,
         };
-        give(whom, Heard::Request(request));
+        drop(inner);
+        if let Some(whom) = whom {
+            return give(&whom, Heard::Request(request));
+        }
+        let what = "it is not known which call this is asked for";
+        let outcome = Err(RpcError::new(code::INTERNAL, what));
+        let response = Message::Response(Response { id: Some(request.id), outcome });
+        let core = Arc::clone(core);
+        drop(tokio::spawn(async move {
+            drop(core.deliver(&core.state(), &response).await);
+        }));
     }
 }
 
