@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Config, File, Problem, Sections};
+use super::{Config, File, Listen, Problem, Sections};
 use crate::portal::credentials::config::{Kind as Auth, Section as Credentials};
 use crate::portal::front::{self, TlsFiles};
 use crate::portal::hub::{self, Override, Route, Server, names};
-use crate::portal::identity::Place;
+use crate::portal::identity::{Place, config as identity};
 use crate::portal::policy::{self, Policy};
 use crate::portal::upstream::config::{OverrideSpec, Spec};
 use crate::portal::{audit, upstream};
@@ -53,20 +53,7 @@ pub(super) fn file(file: File, source: &Source, base: &Path) -> Result<Config, V
     let File {
         title, listen, state, sessions, servers, policy, pins, holds, guard, limits, ..
     } = file;
-    let mut identity = file.identity;
-    if let Some(certificates) = &mut identity.certificates {
-        certificates.ca_file = base.join(&certificates.ca_file);
-    }
-    let identity = problems.take(identity.check());
-    if let Some(identity) = &identity {
-        if identity.is_open() && !listen.address.ip().is_loopback() {
-            let what = "only for a portal on loopback: ask for a proof, or listen on 127.0.0.1";
-            problems.add("identity.anonymous", what);
-        }
-        if identity.client_ca_file().is_some() && listen.tls.is_none() {
-            problems.add("identity.certificates", "needs listen.tls: nobody can show one without");
-        }
-    }
+    let identity = of_identity(file.identity, &listen, base, &mut problems);
     let credentials = of_credentials(file.credentials, base);
     let reached = format!("{place:?} {credentials:?} {servers:?}");
     let servers = of_servers(servers, &credentials, base, &mut problems);
@@ -125,6 +112,26 @@ pub(super) fn file(file: File, source: &Source, base: &Path) -> Result<Config, V
         tls,
         sections,
     })
+}
+
+fn of_identity(
+    mut section: identity::Section,
+    listen: &Listen,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<identity::Checked> {
+    if let Some(certificates) = &mut section.certificates {
+        certificates.ca_file = base.join(&certificates.ca_file);
+    }
+    let identity = problems.take(section.check())?;
+    if identity.is_open() && !listen.address.ip().is_loopback() {
+        let what = "only for a portal on loopback: ask for a proof, or listen on 127.0.0.1";
+        problems.add("identity.anonymous", what);
+    }
+    if identity.client_ca_file().is_some() && listen.tls.is_none() {
+        problems.add("identity.certificates", "needs listen.tls: nobody can show one without");
+    }
+    Some(identity)
 }
 
 fn place(file: &File, problems: &mut Problems) -> Option<Place> {

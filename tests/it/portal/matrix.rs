@@ -58,7 +58,8 @@ fn clients_find_every_feature_over_other_transports_without_the_portal() {
     visit(Sdk::Py2, &at, "stdio");
 }
 
-/// All clients, to one server through the portal: by its own route, and by that of all servers.
+/// All clients, to one server through the portal: by its own route, or by that of all servers; with
+/// `SHADOWTAP_MATRIX` set by both, and in every other way that they know.
 fn every_client_finds_every_feature(server: Sdk, way: Way) {
     if !have_programs() {
         return;
@@ -77,6 +78,13 @@ fn every_client_finds_every_feature(server: Sdk, way: Way) {
         visit(client, at, &format!("{client:?} by {at:?} to {server:?} over {way:?}"));
         visits += 1;
     };
+    if std::env::var_os("SHADOWTAP_MATRIX").is_none() {
+        // Each client once, and both endpoints: what takes minutes is for those who ask for it.
+        for (client, at) in SDKS.into_iter().zip([&route, &all, &all, &route]) {
+            visited(client, &["--url", at]);
+        }
+        return served.iter().for_each(|served| all_was_cancelled(served, visits));
+    }
     for client in SDKS {
         visited(client, &["--url", &route]);
         visited(client, &["--url", &all]);
