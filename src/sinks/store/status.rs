@@ -192,7 +192,7 @@ async fn newest(
     table: &str,
 ) -> clickhouse::error::Result<Option<Micros>> {
     let time = match table {
-        "mcp_messages" | "sensor_stats" => "ts",
+        "mcp_messages" | "portal_calls" | "sensor_stats" => "ts",
         "schema_migrations" => "applied_at",
         _ => "last_seen",
     };
