@@ -17,7 +17,7 @@ mod stream;
 pub(in crate::portal) mod testing;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -147,17 +147,6 @@ impl Default for Limits {
     }
 }
 
-/// Numbers for metrics.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Calls sent to servers.
-    pub calls: AtomicU64,
-    /// Calls not let through.
-    pub refused: AtomicU64,
-    /// Calls that a server did not do.
-    pub failed: AtomicU64,
-}
-
 /// The heart.
 #[derive(Debug)]
 pub struct Hub {
@@ -169,7 +158,6 @@ pub struct Hub {
     ids: AtomicI64,
     /// Log levels set at conversations that several calls share.
     levels: std::sync::Mutex<HashMap<Arc<str>, Box<str>>>,
-    counters: Counters,
 }
 
 /// Who sends something, by which route, and how it came.
@@ -234,7 +222,6 @@ impl Hub {
             waiting: state::Waiting::default(),
             ids: AtomicI64::new(1),
             levels: std::sync::Mutex::default(),
-            counters: Counters::default(),
         })
     }
 
@@ -248,12 +235,6 @@ impl Hub {
     pub fn replace(&self, view: View) {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
         self.catalogue.clear();
-    }
-
-    /// Numbers for metrics.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Sessions in memory, and calls that wait for input.

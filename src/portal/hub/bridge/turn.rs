@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -196,7 +195,6 @@ impl Turn {
         let Decided { permit, changed, param_headers } = match decided {
             Ok(decided) => decided,
             Err(refusal) => {
-                hub.counters.refused.fetch_add(1, Relaxed);
                 let error = match refusal.is_hidden {
                     true => unknown(call.kind, &call.public),
                     false => refusal.to_error(),
@@ -458,7 +456,6 @@ impl Turn {
     }
 
     async fn send(&mut self, outgoing: Outgoing) -> Option<Next> {
-        self.hub.counters.calls.fetch_add(1, Relaxed);
         self.ledger.sent.get_or_insert_with(Instant::now);
         let is_idempotent = self.call.kind != Kind::Tool && self.call.kind != Kind::Method;
         match self.peer.call(outgoing, is_idempotent).await {
@@ -495,14 +492,12 @@ impl Turn {
     }
 
     fn failed(&mut self, failure: &Failure) -> Next {
-        self.hub.counters.failed.fetch_add(1, Relaxed);
         let error = told(failure, &self.call.server);
         self.ledger.ended(Ending::Failed(error.message.clone()), 0);
         Next::Last(failed(&self.id, error))
     }
 
     fn refused(&mut self, refusal: Refusal) -> Next {
-        self.hub.counters.refused.fetch_add(1, Relaxed);
         self.stage = Stage::Over;
         let error = refusal.to_error();
         self.ledger.ended(Ending::Refused(refusal), 0);
