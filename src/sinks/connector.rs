@@ -1,6 +1,7 @@
 //! Connections of outputs: HTTP, and HTTPS with the system's roots and those of the operator.
 
 use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -16,6 +17,14 @@ pub type Connector = HttpsConnector<HttpConnector>;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent connections are tested so often.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// The system's roots, read when they are first wanted and shared: they take a megabyte.
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    // Systems have roots that no library can read; the others count.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
 
 /// A connector that trusts the system's roots and, if there is one, the certificates of a PEM file.
 ///
@@ -41,11 +50,9 @@ pub fn connector(ca_file: Option<&Path>) -> Result<Connector, String> {
 /// # Errors
 /// Those of [`connector`].
 pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    // Systems have roots that no library can read; the others count.
-    roots.add_parsable_certificates(native.certs);
+    let mut roots = Arc::clone(&SYSTEM);
     if let Some(file) = ca_file {
+        let roots = Arc::make_mut(&mut roots);
         for certificate in pem::certificates(file)? {
             roots.add(certificate).map_err(|error| {
                 format!("{}: a certificate cannot be a root: {error}", file.display())
@@ -53,7 +60,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
         }
     }
     // An empty store trusts nobody, and every handshake says so: plain HTTP works without roots.
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
