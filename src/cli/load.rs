@@ -7,7 +7,7 @@ use super::args::RuleSource;
 use crate::capture::{Input, expand};
 use crate::pipeline::Policy;
 use crate::rules::catalog::Catalog;
-use crate::rules::{self, RuleSet};
+use crate::rules::{self, RuleSet, Source};
 use crate::secret::SecretHasher;
 use crate::verdict::{Approvals, MAX_FILE_BYTES};
 
@@ -39,13 +39,18 @@ pub(super) fn policy(sources: &Sources<'_>) -> Result<Policy, Failure> {
     };
     let approvals = approvals.accepting_drafts(sources.accept_drafts);
     let lane = source.lane.into();
-    Ok(Policy { rules: rules(source)?, approvals, catalog: catalog(source)?, lane })
+    let rules = compiled(source, rules::builtin_without_tests)?;
+    Ok(Policy { rules, approvals, catalog: catalog(source)?, lane })
 }
 
-/// The rules that a source names.
+/// The rules that a source names, with their tests.
 pub(super) fn rules(source: &RuleSource) -> Result<RuleSet, Failure> {
+    compiled(source, rules::builtin)
+}
+
+fn compiled(source: &RuleSource, builtin: fn() -> Vec<Source>) -> Result<RuleSet, Failure> {
     let limits = rules::Limits::default();
-    let mut all = if source.no_builtin_rules { Vec::new() } else { rules::builtin() };
+    let mut all = if source.no_builtin_rules { Vec::new() } else { builtin() };
     all.extend(rules::load::read(&source.rules, &limits).map_err(Failure::new)?);
     match rules::compile(&all, &limits) {
         Ok((set, _warnings)) => Ok(set),

@@ -112,7 +112,24 @@ const FILES: &[(&str, &str)] = files![
 /// The files of the rules that ship with the program.
 #[must_use]
 pub fn sources() -> Vec<Source> {
-    let source =
-        |(name, text): &(&str, &str)| Source { name: (*name).into(), text: (*text).into() };
+    let source = |(name, text): &(&str, &str)| Source {
+        name: (*name).into(),
+        text: (*text).into(),
+        is_cut: false,
+    };
     FILES.iter().map(source).collect()
+}
+
+/// The same without the tests, which are most of the text: for whoever only wants the rules.
+#[must_use]
+pub fn sources_without_tests() -> Vec<Source> {
+    let mut sources = sources();
+    for source in &mut sources {
+        // They come last (`rules fmt`).
+        if let Some(end) = source.text.find("\ntests:\n") {
+            source.text.truncate(end + 1);
+            source.is_cut = true;
+        }
+    }
+    sources
 }

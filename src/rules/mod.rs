@@ -54,7 +54,7 @@ mod why;
 
 use serde::{Deserialize, Serialize};
 
-pub use builtin::sources as builtin;
+pub use builtin::{sources as builtin, sources_without_tests as builtin_without_tests};
 pub use check::{beside_builtin, check, compile};
 pub use content::Content;
 pub use context::Dimension;
@@ -134,8 +134,9 @@ pub fn fuzz(data: &[u8]) {
         }
     }
     if let Ok(text) = std::str::from_utf8(data) {
-        let beside = Source { name: "beside.yaml".into(), text: BESIDE.into() };
-        let sources = [beside, Source { name: "fuzz.yaml".into(), text: text.into() }];
+        let beside = Source { name: "beside.yaml".into(), text: BESIDE.into(), is_cut: false };
+        let sources =
+            [beside, Source { name: "fuzz.yaml".into(), text: text.into(), is_cut: false }];
         match compile(&sources, &Limits::default()) {
             Ok((set, report)) => {
                 let _: String = set.rules().iter().map(|rule| explain(rule)).collect();

@@ -14,6 +14,8 @@ pub struct Source {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The tests of its rule are left out, and are not missed.
+    pub is_cut: bool,
 }
 
 /// A place in a file.
@@ -330,7 +332,7 @@ mod tests {
     #[test]
     fn excerpts_of_long_lines_are_cut_around_the_place() {
         let text = format!("{}wrong{}", "x".repeat(500), "y".repeat(500));
-        let source = Source { name: "a.yaml".into(), text };
+        let source = Source { name: "a.yaml".into(), text, is_cut: false };
         let place = Place { line: 1, column: 501, len: 5 };
         let shown = Problem::error(&source, place, "code", "message").to_string();
         assert!(shown.contains(&format!("1 | {}wrongyy", "x".repeat(20))));
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_place_past_the_end_of_the_file_is_shown_without_panic() {
-        let source = Source { name: "a.yaml".into(), text: "a: 1".into() };
+        let source = Source { name: "a.yaml".into(), text: "a: 1".into(), is_cut: false };
         let place = Place { line: 9, column: 40, len: 99 };
         assert!(Problem::error(&source, place, "code", "m").to_string().contains("a.yaml:9:40"));
     }

@@ -49,7 +49,7 @@ fn run(policy: &Policy, captures: &[&Capture], logs: Vec<LogInput>) -> Outcome {
 
 /// A rule on exchanges.
 fn on_exchange(id: &str, when: &str) -> RuleSource {
-    let RuleSource { name, text } = rule(id, when);
+    let RuleSource { name, text, .. } = rule(id, when);
     let has_literal = when.contains("/mcp") || when.contains("ada");
     let prefilter = if has_literal { "" } else { "\nprefilter: none" };
     let text = text.replace("on: server", &format!("on: exchange{prefilter}"));
@@ -57,7 +57,7 @@ fn on_exchange(id: &str, when: &str) -> RuleSource {
     let text = text.split("raise:").next().unwrap().to_owned()
         + "report: {text: \"{http.path}\"}\ntests:\n  - {name: a, give: {request: {}}, want: none}\n  \
            - {name: b, give: {request: {}}, want: hit}\n";
-    RuleSource { name, text }
+    RuleSource { name, text, is_cut: false }
 }
 
 const LINE: &str = "time=1.5 client=10.0.0.3:20003 method=POST url=http://mcp.test:8000/mcp \

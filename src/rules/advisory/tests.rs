@@ -86,7 +86,7 @@ advisories:
 ";
 
 fn source(text: &str) -> Source {
-    Source { name: "file".into(), text: text.into() }
+    Source { name: "file".into(), text: text.into(), is_cut: false }
 }
 
 fn advisories() -> Advisories {

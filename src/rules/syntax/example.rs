@@ -66,7 +66,10 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Given, Box<Problem>> {
-        example(&Source { name: "x.yaml".into(), text: text.into() }, &Limits::default())
+        example(
+            &Source { name: "x.yaml".into(), text: text.into(), is_cut: false },
+            &Limits::default(),
+        )
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn bench(files: &[&str]) -> Bench {
         .map(|(id, host)| Source {
             name: format!("{id}.yaml"),
             text: rule(&format!("SMCP-{id}"), host),
+            is_cut: false,
         })
         .into();
     let limits = rules::Limits::default();
@@ -41,6 +42,7 @@ fn bench(files: &[&str]) -> Bench {
     sources.extend(files.iter().enumerate().map(|(index, text)| Source {
         name: format!("file-{index}.yaml"),
         text: (*text).to_owned(),
+        is_cut: false,
     }));
     let parsed: Vec<_> = sources
         .iter()

@@ -25,6 +25,7 @@ impl<'f> Compiler<'f, '_> {
         rules: &[&Compiled],
     ) -> Vec<Example> {
         let loaded = matches!(written.status, Status::Experimental | Status::Stable);
+        let loaded = loaded && !source.is_cut;
         for (want, name) in [(Want::Hit, "hit"), (Want::None, "none")] {
             if loaded && !written.tests.iter().any(|test| test.want.value == want) {
                 let message = format!("a loaded correlation needs a test with `want: {name}`");

@@ -27,7 +27,7 @@ fn fires(correlate: &str, give: &str, limit: &str) -> bool {
             .replace("server.host: {starts_with: a}", "mcp.method: tools/call")
     };
     let mut sources: Vec<Source> = ["SMCP-9001", "SMCP-9002", "SMCP-9003"]
-        .map(|id| Source { name: id.into(), text: on_message(id) })
+        .map(|id| Source { name: id.into(), text: on_message(id), is_cut: false })
         .into();
     let wants = ["hit", "none"].map(|want| {
         let tests = format!(
@@ -35,7 +35,7 @@ fn fires(correlate: &str, give: &str, limit: &str) -> bool {
              give: [{{rule: SMCP-9001}}]}}]"
         );
         let text = file("SMCP-9100", correlate, &tests).replace("experimental", "draft");
-        sources.push(Source { name: "c.yaml".into(), text });
+        sources.push(Source { name: "c.yaml".into(), text, is_cut: false });
         let (_, report) = rules::check(&sources, &rules::Limits::default(), &Recogniser);
         sources.pop();
         let about = report.problems.iter().filter(|problem| problem.file == "c.yaml");
