@@ -3,6 +3,8 @@
 # ClickHouse as a library (0.6 GB, by npm, into target/engine), proxies, and MCP's SDKs.
 
 CARGO ?= cargo
+# One more than there are processors: many tests wait for other programs.
+TEST_THREADS ?= $(shell expr $$(nproc) + 1)
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS ?= decode event_line reassembly tls_handshake tls_records quic_initial dns http1 http2 \
 	hpack websocket lines sse decompress jsonrpc rule_yaml approvals_yaml inspect_secrets inspect_text \
@@ -22,7 +24,7 @@ test:
 	@deploy/engine/install.sh
 	@deploy/proxies/test-programs.sh
 	@deploy/portal-tests/install.sh
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- --test-threads $(TEST_THREADS)
 	$(CARGO) run --locked --quiet -- rules check
 
 ## lint: formatting, lints, documentation

@@ -157,7 +157,7 @@ fn killed_a_hundred_times_every_line_is_told_exactly_once() {
             thread::sleep(Duration::from_millis(10));
         }
         may_rotate.store(true, Relaxed);
-        thread::sleep(Duration::from_millis(50 + (seed >> 33) % 5_000));
+        thread::sleep(Duration::from_millis(50 + (seed >> 33) % 2_500));
         assert!(child.try_wait().unwrap().is_none(), "{}", stderr(folder.path()));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -165,6 +165,21 @@ fn explain_shows_literals_phase_fields_and_tests() {
 }
 
 #[test]
+fn every_rule_and_correlation_is_explained() {
+    let set = shipped();
+    let tuning = set.tuning();
+    let rules = set.rules().iter().map(|rule| (rule.info.id.as_str(), explain(rule)));
+    let correlations = tuning.correlations().iter().map(|of| (of.info.id.as_str(), of.explain()));
+    for (id, text) in rules.chain(correlations) {
+        for part in [id, "\nWhy\n", "\nWhat to do\n", "\nTests\n", "\nReferences\n"] {
+            assert!(text.contains(part), "{id}: {part}");
+        }
+        // A correlation reads matches, and says which.
+        assert!(text.contains("\nReads\n") || text.contains("matches"), "{id}");
+    }
+}
+
+#[test]
 fn examples_in_the_readme_are_right() {
     let text = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
