@@ -161,6 +161,23 @@ impl Arguments {
         self.kinds.push((pointer.to_owned(), kind));
     }
 
+    /// The records, one for each of [`FAMILIES`] that is used, by the member of the context.
+    pub(super) fn records(
+        self,
+        used: [bool; 6],
+    ) -> Result<Vec<(String, RestrictedExpression)>, String> {
+        let Self { tags, kinds } = self;
+        let text = |kind: &str| RestrictedExpression::new_string(kind.to_owned());
+        let kinds = kinds.into_iter().map(|(pointer, kind)| (pointer, text(kind))).collect();
+        let all = FAMILIES.iter().zip(tags.into_iter().chain([kinds])).zip(used);
+        let used = all.filter(|(_, is_used)| *is_used);
+        let record = |(((member, _), values), _): ((&(&str, &str), Vec<_>), bool)| {
+            let record = RestrictedExpression::new_record(values);
+            Ok(((*member).to_owned(), record.map_err(|error| error.to_string())?))
+        };
+        used.map(record).collect()
+    }
+
     /// The entities, one for each of [`FAMILIES`] that is used.
     pub(super) fn entities(
         self,

@@ -21,6 +21,9 @@ pub(super) struct Entry {
     pub(super) policy: Policy,
     /// Cedar's text.
     pub(super) text: String,
+    /// The same for whatever its scope holds for: nothing but the effect and the arguments, which
+    /// are members of records there. Of rules only.
+    pub(super) bare: Option<String>,
     pub(super) ruling: Ruling,
     pub(super) scope: Scope,
     /// It looks at arguments.
@@ -52,6 +55,13 @@ pub(super) struct Asked<'a> {
     pub(super) kind: Kind,
     pub(super) name: &'a str,
     pub(super) tier: Tier,
+}
+
+impl Entry {
+    /// The policy without its scope; none of one that may look at anything.
+    pub(super) fn bare(&self) -> Option<Policy> {
+        Policy::parse(Some(self.policy.id().clone()), self.bare.as_deref()?).ok()
+    }
 }
 
 impl Scope {
@@ -153,6 +163,7 @@ fn entry(
     with_arguments: bool,
 ) -> Result<Entry, String> {
     let text = text(rule, &scope, with_arguments);
+    let bare = Some(bare(rule, with_arguments));
     let policy = Policy::parse(Some(PolicyId::new(id)), &text)
         .map_err(|error| format!("rule `{}`: {error}", rule.name))?;
     let paths = rule.arguments.iter().filter(|_| with_arguments).map(|(path, _)| path.clone());
@@ -160,6 +171,7 @@ fn entry(
         id: Arc::from(id),
         policy,
         text,
+        bare,
         ruling: rule.effect,
         scope,
         needs_arguments: with_arguments,
@@ -174,7 +186,7 @@ fn text(rule: &Plain, scope: &Scope, with_arguments: bool) -> String {
     if rule.effect == Ruling::Hold {
         out.push_str("@ruling(\"hold\")\n");
     }
-    let effect = if rule.effect == Ruling::Deny { "forbid" } else { "permit" };
+    let effect = effect(rule);
     let principal = match &scope.group {
         None => "principal".to_owned(),
         Some(group) => format!("principal in Group::{}", literal(group)),
@@ -205,9 +217,7 @@ fn text(rule: &Plain, scope: &Scope, with_arguments: bool) -> String {
         format!("[{}].contains(resource.tier)", tiers.join(", "))
     }));
     if with_arguments {
-        let is_deny = rule.effect == Ruling::Deny;
-        let all = rule.arguments.iter();
-        conditions.extend(all.flat_map(|(path, it)| condition(path, it, is_deny)));
+        conditions.extend(arguments_of(rule, Shape::Tags));
     }
     _ = write!(out, "{effect} (\n  {principal},\n  {action},\n  {resource}\n)");
     if !conditions.is_empty() {
@@ -215,6 +225,26 @@ fn text(rule: &Plain, scope: &Scope, with_arguments: bool) -> String {
     }
     out.push(';');
     out
+}
+
+fn bare(rule: &Plain, with_arguments: bool) -> String {
+    let mut out = format!("{} (principal, action, resource)", effect(rule));
+    if with_arguments && !rule.arguments.is_empty() {
+        let conditions: Vec<_> = arguments_of(rule, Shape::Members).collect();
+        // Writing to a string cannot fail.
+        _ = write!(out, " when {{ {} }}", conditions.join(" && "));
+    }
+    out.push(';');
+    out
+}
+
+fn effect(rule: &Plain) -> &'static str {
+    if rule.effect == Ruling::Deny { "forbid" } else { "permit" }
+}
+
+fn arguments_of(rule: &Plain, shape: Shape) -> impl Iterator<Item = String> {
+    let is_deny = rule.effect == Ruling::Deny;
+    rule.arguments.iter().flat_map(move |(path, it)| condition(path, it, shape, is_deny))
 }
 
 fn name(wild: &Wild) -> String {
@@ -233,6 +263,31 @@ fn any_of(parts: impl Iterator<Item = String>) -> String {
     }
 }
 
+/// How arguments stand in the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// As tags of entities, whose use a schema can check.
+    Tags,
+    /// As members of records, which need no entities and so take Cedar a fraction of the time.
+    Members,
+}
+
+impl Shape {
+    fn get(self, family: &str, path: &str) -> String {
+        match self {
+            Self::Tags => format!("context.{family}.getTag({path})"),
+            Self::Members => format!("context.{family}[{path}]"),
+        }
+    }
+
+    fn has(self, family: &str, path: &str) -> String {
+        match self {
+            Self::Tags => format!("context.{family}.hasTag({path})"),
+            Self::Members => format!("(context.{family} has {path})"),
+        }
+    }
+}
+
 /// A test of one argument: what holds for each type that it may have.
 #[derive(Default)]
 struct Test {
@@ -240,11 +295,11 @@ struct Test {
 }
 
 /// What an argument has to be.
-fn condition(path: &str, condition: &Condition, is_deny: bool) -> Vec<String> {
+fn condition(path: &str, condition: &Condition, shape: Shape, is_deny: bool) -> Vec<String> {
     let path = literal(path);
     let mut tests: Vec<Test> = Vec::new();
     let mut text = |test: String| tests.push(Test { families: vec![("strings", test)] });
-    let get = |family: &str| format!("context.{family}.getTag({path})");
+    let get = |family: &str| shape.get(family, &path);
     if let Some(glob) = &condition.glob {
         let wild = Wild::parse(glob).unwrap_or_else(|_| Wild::any());
         let is_path = glob.contains(['/', '\\']);
@@ -264,10 +319,9 @@ fn condition(path: &str, condition: &Condition, is_deny: bool) -> Vec<String> {
     if condition.min.is_some() || condition.max.is_some() {
         tests.push(range(condition.min.as_ref(), condition.max.as_ref(), &get));
     }
-    let mut out: Vec<_> = tests.iter().map(|test| test.cedar(&path, is_deny)).collect();
+    let mut out: Vec<_> = tests.iter().map(|test| test.cedar(&path, shape, is_deny)).collect();
     if let Some(absent) = condition.absent {
-        let there =
-            format!("(context.kinds.hasTag({path}) && context.kinds.getTag({path}) != \"null\")");
+        let there = format!("({} && {} != \"null\")", shape.has("kinds", &path), get("kinds"));
         out.push(if absent { format!("!{there}") } else { there });
     }
     out
@@ -369,8 +423,8 @@ fn range(min: Option<&Scalar>, max: Option<&Scalar>, get: &dyn Fn(&str) -> Strin
 impl Test {
     /// To allow, the value is of one of the types and fits. To deny, it is there and does not
     /// surely not fit: a server may read `"true"` as true, and a list of one as the one.
-    fn cedar(&self, path: &str, is_deny: bool) -> String {
-        let has = |family: &str| format!("context.{family}.hasTag({path})");
+    fn cedar(&self, path: &str, shape: Shape, is_deny: bool) -> String {
+        let has = |family: &str| shape.has(family, path);
         if is_deny {
             let mut out = has("kinds");
             for (family, holds) in self.families.iter().rev() {

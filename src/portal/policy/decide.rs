@@ -54,6 +54,9 @@ struct Names {
     families: [EntityTypeName; 6],
     list: EntityUid,
     call: EntityUid,
+    /// Who asks, and for what, where that is known to fit.
+    somebody: EntityUid,
+    something: EntityUid,
 }
 
 impl Names {
@@ -63,7 +66,10 @@ impl Names {
         let action = |id: &str| EntityUid::from_type_name_and_id(action.clone(), EntityId::new(id));
         let [a, b, c] = Kind::ALL.map(Kind::entity);
         let [s, l, d, o, i, k] = FAMILIES.map(|(_, entity)| entity);
+        let any = |of: &str| Ok::<_, String>(arguments::uid(&name(of)?));
         Ok(Self {
+            somebody: any("User")?,
+            something: any(a)?,
             user: name("User")?,
             group: name("Group")?,
             server: name("Server")?,
@@ -341,13 +347,16 @@ impl Policy {
         slice: &Slice,
         arguments: Option<Arguments>,
     ) -> Result<(Request, Entities), String> {
-        let (names, is_raw) = (&self.names, slice.is_raw);
+        if !slice.is_raw {
+            return self.bare_request(asking.phase, slice, arguments);
+        }
+        let names = &self.names;
         let entity = |name: &EntityTypeName, id: &str| {
             EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
         };
         let Item { server, kind, name, .. } = asking.item;
         let (text, is) = (RestrictedExpression::new_string, |it: &str| it.to_owned());
-        let user = user(asking.principal, groups, is_raw, names)?;
+        let user = user(asking.principal, groups, names)?;
         let kind = match (kind, &names.kinds) {
             (Kind::Tool, [tool, ..]) => tool,
             (Kind::Prompt, [_, prompt, _]) => prompt,
@@ -365,16 +374,15 @@ impl Policy {
             Phase::List => &names.list,
             Phase::Call => &names.call,
         };
-        let mut context = Vec::new();
-        if is_raw {
-            let circumstances = asking.circumstances;
-            context.push((is("pin"), text(is(circumstances.pin.as_str()))));
-            context.push((is("code"), RestrictedExpression::new_bool(circumstances.code)));
-            context.push((is("now"), RestrictedExpression::new_datetime(now(circumstances))));
-        }
+        let circumstances = asking.circumstances;
+        let mut context = vec![
+            (is("pin"), text(is(circumstances.pin.as_str()))),
+            (is("code"), RestrictedExpression::new_bool(circumstances.code)),
+            (is("now"), RestrictedExpression::new_datetime(now(circumstances))),
+        ];
         let (principal, resource) = (user.uid(), target.uid());
         let mut entities = vec![user, target];
-        if asking.phase == Phase::Call && (is_raw || arguments.is_some()) {
+        if asking.phase == Phase::Call {
             let families = FAMILIES.iter().zip(&names.families).zip(slice.families);
             for (((member, _), name), _) in families.filter(|(_, is_used)| *is_used) {
                 let uid = arguments::uid(name);
@@ -389,6 +397,25 @@ impl Policy {
         let entities =
             Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
         Ok((request, entities))
+    }
+
+    /// For policies that look at nothing but arguments: who asks for what was looked at before.
+    fn bare_request(
+        &self,
+        phase: Phase,
+        slice: &Slice,
+        arguments: Option<Arguments>,
+    ) -> Result<(Request, Entities), String> {
+        let names = &self.names;
+        let action = if phase == Phase::List { &names.list } else { &names.call };
+        let records = match arguments {
+            Some(arguments) => arguments.records(slice.families)?,
+            None => Vec::new(),
+        };
+        let context = Context::from_pairs(records).map_err(|error| error.to_string())?;
+        let [somebody, something] = [&names.somebody, &names.something].map(Clone::clone);
+        let request = Request::new(somebody, action.clone(), something, context, None);
+        Ok((request.map_err(|error| error.to_string())?, Entities::empty()))
     }
 
     /// With what tiers ask for.
@@ -461,12 +488,7 @@ fn nobody(groups: &[Arc<str>]) -> Principal {
     }
 }
 
-fn user(
-    principal: &Principal,
-    groups: &[Arc<str>],
-    is_raw: bool,
-    names: &Names,
-) -> Result<Entity, String> {
+fn user(principal: &Principal, groups: &[Arc<str>], names: &Names) -> Result<Entity, String> {
     let Owner { issuer, subject, client } = &principal.owner;
     let id = EntityId::new(format!("{issuer}#{subject}"));
     let uid = EntityUid::from_type_name_and_id(names.user.clone(), id);
@@ -474,19 +496,16 @@ fn user(
         EntityUid::from_type_name_and_id(names.group.clone(), EntityId::new(group))
     };
     let parents: HashSet<_> = groups.iter().map(group).collect();
-    let mut attributes = HashMap::new();
-    if is_raw {
-        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
-        let scopes = principal.scopes.iter().map(|scope| text(scope));
-        attributes.extend([
-            ("issuer".to_owned(), text(issuer)),
-            ("subject".to_owned(), text(subject)),
-            ("client".to_owned(), text(client)),
-            ("proof".to_owned(), text(principal.proof.as_str())),
-            ("scopes".to_owned(), RestrictedExpression::new_set(scopes)),
-        ]);
-        attributes.extend(principal.name.iter().map(|name| ("name".to_owned(), text(name))));
-    }
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let scopes = principal.scopes.iter().map(|scope| text(scope));
+    let mut attributes = HashMap::from([
+        ("issuer".to_owned(), text(issuer)),
+        ("subject".to_owned(), text(subject)),
+        ("client".to_owned(), text(client)),
+        ("proof".to_owned(), text(principal.proof.as_str())),
+        ("scopes".to_owned(), RestrictedExpression::new_set(scopes)),
+    ]);
+    attributes.extend(principal.name.iter().map(|name| ("name".to_owned(), text(name))));
     Entity::new(uid, attributes, parents).map_err(|error| error.to_string())
 }
 

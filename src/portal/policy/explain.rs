@@ -44,7 +44,9 @@ impl Policy {
             let slice = self.slice(&asking, &groups);
             for entry in slice.entries.iter().filter_map(|index| self.entries.get(*index)) {
                 let mut one = PolicySet::new();
-                drop(one.add(entry.policy.clone()));
+                // As it is in the slice: with its scope, or without where that is known to hold.
+                let policy = slice.whole.policy(entry.policy.id());
+                policy.into_iter().for_each(|policy| drop(one.add(policy.clone())));
                 let answer = self.evaluate(&asking, &groups, &slice, &one, Some(arguments));
                 let words = format!("{}: {}", phase.as_str(), self.words(entry));
                 match answer.kind {

@@ -123,6 +123,7 @@ fn entry(id: &str, policy: &Policy) -> Entry {
         id: Arc::from(id),
         policy: policy.new_id(PolicyId::new(id)),
         text: policy.to_cedar().unwrap_or_default(),
+        bare: None,
         ruling,
         scope: scope(policy),
         needs_arguments: needs_arguments(policy),

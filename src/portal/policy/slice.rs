@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cedar_policy::{PolicyId, PolicySet};
+use cedar_policy::{Policy, PolicyId, PolicySet};
 use hashbrown::{Equivalent, HashMap};
 
 use super::arguments::FAMILIES;
@@ -34,7 +34,8 @@ pub(super) struct Slice {
     pub(super) families: [bool; FAMILIES.len()],
     /// Some that look at arguments do not deny: the call may be allowed.
     pub(super) may_allow: bool,
-    /// Some are from Cedar files, and may look at anything.
+    /// Some are from Cedar files, and may look at anything. Else the policies are bare: that their
+    /// scope holds is known, and they look at arguments only.
     pub(super) is_raw: bool,
     /// Arguments that are looked at, if none is from a Cedar file.
     pub(super) paths: BTreeSet<String>,
@@ -45,24 +46,25 @@ pub(super) struct Slice {
 impl Slice {
     pub(super) fn of(entries: &[Entry], asked: &Asked<'_>, groups: &[Arc<str>]) -> Self {
         let mut this = Self::default();
-        for (index, entry) in entries.iter().enumerate() {
-            if !entry.scope.holds(asked, groups) {
-                continue;
-            }
+        let holding = || entries.iter().enumerate().filter(|(_, it)| it.scope.holds(asked, groups));
+        let bare: Option<Vec<Policy>> = holding().map(|(_, entry)| entry.bare()).collect();
+        this.is_raw = bare.is_none();
+        let mut bare = bare.into_iter().flatten();
+        for (index, entry) in holding() {
+            let policy = bare.next().unwrap_or_else(|| entry.policy.clone());
             this.entries.push(index);
             if entry.ruling == Ruling::Hold {
                 this.holds.push(entry.policy.id().clone());
             }
             // Ids are unique: nothing is added twice.
-            drop(this.whole.add(entry.policy.clone()));
+            drop(this.whole.add(policy.clone()));
             if entry.needs_arguments {
                 this.needs_arguments = true;
                 this.may_allow |= entry.ruling != Ruling::Deny;
                 this.paths.extend(entry.paths.iter().cloned());
             } else {
-                drop(this.plain.add(entry.policy.clone()));
+                drop(this.plain.add(policy));
             }
-            this.is_raw |= entry.is_raw;
             for (is_used, (member, _)) in this.families.iter_mut().zip(FAMILIES) {
                 *is_used |= entry.is_raw || entry.text.contains(&format!("context.{member}."));
             }

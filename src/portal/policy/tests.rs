@@ -481,6 +481,36 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
+const CONDITIONS: [&str; 9] = [
+    "",
+    ", arguments: {/a: {prefix: docs/}}",
+    ", arguments: {/a: {glob: 'docs/*.md'}, '/b/c~1d': {min: 1, max: 2.5}}",
+    ", arguments: {/a: {eq: 1}}",
+    ", arguments: {/a: {in: [x, docs/a.md, 2]}}",
+    ", arguments: {'/b/c~1d': {in: [x, y]}}",
+    ", arguments: {/a: {absent: true}}",
+    ", arguments: {'/b/c~1d': {absent: false}}",
+    ", arguments: {/a: {max: 3}}",
+];
+
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::json;
+    proptest::sample::select(vec![
+        json!("docs/a.md"),
+        json!("docs/../a.md"),
+        json!("x"),
+        json!(1),
+        json!(2.5),
+        json!(0.1234567),
+        json!(true),
+        json!(null),
+        json!(["x", "y"]),
+        json!(["x", "z"]),
+        json!([1]),
+        json!({}),
+    ])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -505,6 +535,29 @@ proptest! {
         prop_assert_eq!(ruling(&[&group], "other!", &name, &arguments), Ruling::Deny);
         prop_assert_eq!(ruling(&[&group], &name, "other!", &arguments), Ruling::Deny);
         prop_assert_eq!(ruling(&[&group], &name, &name, "{\"x\":\"other!\"}"), Ruling::Deny);
+    }
+
+    /// What is decided without scopes and entities is what Cedar decides with them, as it has to
+    /// where a policy of a Cedar file could look at anything.
+    #[test]
+    fn bare_policies_decide_as_whole_ones(
+        rules in proptest::collection::vec((0..3_usize, 0..CONDITIONS.len(), 0..3_usize), 1..6),
+        value in value(), nested in value(),
+    ) {
+        let effects = ["allow", "deny", "hold"];
+        let scopes = ["servers: [s], tools: [t]", "servers: ['*'], groups: [g]", "servers: [s], groups: [other]"];
+        let rules: String = rules.iter().enumerate().map(|(at, (effect, condition, scope))| {
+            let (effect, scope, condition) = (effects[*effect], scopes[*scope], CONDITIONS[*condition]);
+            format!("    - {{name: r{at}, effect: {effect}, {scope}{condition}}}\n")
+        }).collect();
+        let text = format!("policy:\n  rules:\n{rules}");
+        let never = "forbid (principal, action, resource) when { resource.name == \"never\" };";
+        let (bare, whole) = (policy(&text), with_cedar(&text, never).unwrap());
+        let arguments = serde_json::json!({"a": value, "b": {"c/d": nested}}).to_string();
+        let (ours, theirs) = (call(&bare, &["g"], tool("s", "t"), &arguments), call(&whole, &["g"], tool("s", "t"), &arguments));
+        prop_assert_eq!(ours, theirs, "{} {}", text, arguments);
+        let list = |policy: &Policy| policy.list(&who(&["g"]), &tool("s", "t"), &Circumstances::default());
+        prop_assert_eq!(list(&bare), list(&whole), "{}", text);
     }
 
     #[test]
