@@ -13,8 +13,8 @@ use crate::sinks::ndjson::{Existing, RotatingFile};
 use crate::sinks::outbox::Notice;
 
 /// The disk is asked to keep the first line that waits after so long, and all that came meanwhile
-/// with it: one flush for many calls, and no thread woken by each of them.
-const GATHER: Duration = Duration::from_millis(10);
+/// with it: one flush, which costs as much as several calls, for many of them.
+pub(super) const GATHER: Duration = Duration::from_millis(50);
 /// What failed is tried again so often.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -49,6 +49,8 @@ pub(super) struct Options {
     pub(super) rotate_bytes: u64,
     pub(super) keep_bytes: Option<u64>,
     pub(super) max_waiting_bytes: usize,
+    /// [`GATHER`], or less.
+    pub(super) gather: Duration,
 }
 
 /// The files, at work.
@@ -182,7 +184,7 @@ fn run(shared: &Shared, options: &Options, files: RotatingFile, told: &Told) {
     let mut files = Some(files);
     let mut batch: Vec<u8> = Vec::new();
     loop {
-        let is_ending = take(shared, &mut batch);
+        let is_ending = take(shared, options.gather, &mut batch);
         if !batch.is_empty() {
             let written = write(options, &mut files, &batch);
             match written {
@@ -223,14 +225,14 @@ fn run(shared: &Shared, options: &Options, files: RotatingFile, told: &Told) {
 }
 
 /// Waits for lines, unless some are left from before; true at the end.
-fn take(shared: &Shared, batch: &mut Vec<u8>) -> bool {
+fn take(shared: &Shared, gather: Duration, batch: &mut Vec<u8>) -> bool {
     let mut waiting = lock(&shared.waiting);
     while batch.is_empty() && waiting.lines.is_empty() && !waiting.is_ending {
         waiting = shared.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
     }
     if batch.is_empty() {
         let gathers = |waiting: &mut Waiting| !waiting.is_ending;
-        let gathered = shared.more.wait_timeout_while(waiting, GATHER, gathers);
+        let gathered = shared.more.wait_timeout_while(waiting, gather, gathers);
         (waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut waiting.lines);
         let since = waiting.since.take();

@@ -103,6 +103,8 @@ impl Audit {
             rotate_bytes: checked.rotate_bytes,
             keep_bytes: checked.keep_bytes,
             max_waiting_bytes: checked.max_waiting_bytes,
+            // So that a healthy disk is never late.
+            gather: file::GATHER.min(checked.max_delay / 4),
         };
         let files = file::Files::start(options, told)?;
         let exporter = checked.traces.as_ref().map(Exporter::start).transpose()?;
