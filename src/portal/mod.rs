@@ -35,6 +35,7 @@ pub mod credentials;
 pub mod front;
 pub mod guard;
 pub mod holds;
+mod html;
 pub mod hub;
 pub mod identity;
 pub mod limits;
@@ -42,6 +43,7 @@ pub mod outbound;
 pub mod pins;
 pub mod policy;
 pub mod principal;
+mod radix;
 pub mod upstream;
 pub mod wire;
 

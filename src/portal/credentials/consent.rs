@@ -16,10 +16,10 @@ use super::page::{self, Page};
 use super::person::Persons;
 use super::seal::{Sealer, random};
 use crate::portal::Answer;
-use crate::portal::identity::radix::{base64_url, is_same};
 use crate::portal::identity::recent::Recent;
 use crate::portal::identity::{Clock, Place, sha256};
 use crate::portal::principal::{Owner, Principal, Scope};
+use crate::portal::radix::{base64_url, is_same};
 
 /// Seconds that a link, a form and a journey hold.
 const HOLDS: i64 = 600;

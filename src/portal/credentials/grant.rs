@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::config::Method;
 use super::fetch::{Fetch, Reply, Trouble, json, post_form};
 use super::form;
-use crate::portal::identity::radix::base64;
 use crate::portal::principal::Secret;
+use crate::portal::radix::base64;
 
 /// Longest file of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 << 10;

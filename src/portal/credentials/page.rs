@@ -7,6 +7,7 @@ use hyper::header::{
 };
 
 use crate::portal::Answer;
+use crate::portal::html::escaped;
 use crate::portal::identity::{Address, body};
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
@@ -97,31 +98,4 @@ fn html(status: u16, text: String, form_action: &str) -> Answer {
     set(REFERRER_POLICY, "no-referrer");
     set(CACHE_CONTROL, "no-store");
     answer
-}
-
-/// Text in HTML.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            char if char.is_control() => out.push(' '),
-            char => out.push(char),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_say_is_text() {
-        assert_eq!(escaped("<a href='x'>&\"\n"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot; ");
-    }
 }

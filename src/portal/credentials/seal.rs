@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::portal::identity::radix::{base64_url, from_base16, from_base64_url};
+use crate::portal::radix::{base64_url, from_base16, from_base64_url};
 
 /// Longest file of keys, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;

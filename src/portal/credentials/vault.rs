@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::seal::{Sealer, random};
-use crate::portal::identity::radix::base16;
 use crate::portal::identity::sha256;
 use crate::portal::principal::Scope;
+use crate::portal::radix::base16;
 
 /// Locks that all tokens share; two of one lock wait for each other.
 const LOCKS: u8 = 64;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::mcp::methods::Revision;
 use crate::portal::hub::declared;
-use crate::portal::hub::seal;
+use crate::portal::radix::from_base64;
 use crate::portal::wire::{Raw, RpcError, code, held, member, text};
 
 pub(super) const SESSION: &str = "mcp-session-id";
@@ -89,22 +89,12 @@ fn decode(value: &HeaderValue) -> Option<String> {
     let text = value.to_str().ok()?.trim();
     match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         None => Some(text.to_owned()),
-        Some(encoded) if is_padded(encoded) => String::from_utf8(seal::decode(encoded)?).ok(),
-        Some(_) => None,
+        Some(encoded) => String::from_utf8(from_base64(encoded)?).ok(),
     }
 }
 
 /// Names and values of headers.
 type Params = Vec<(Box<str>, Box<str>)>;
-
-/// Whether it is in the alphabet of RFC 4648 section 4 and padded: another reader may stop at what
-/// is not, and read another value.
-fn is_padded(encoded: &str) -> bool {
-    let digits = encoded.strip_suffix("==").or_else(|| encoded.strip_suffix('='));
-    let digits = digits.unwrap_or(encoded);
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    encoded.len().is_multiple_of(4) && digits.bytes().all(is_digit)
-}
 
 /// `Mcp-Param-*`, decoded.
 pub(super) fn params(headers: &HeaderMap) -> Result<Params, RpcError> {

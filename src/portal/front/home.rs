@@ -8,9 +8,10 @@ use ring::digest::{SHA256, digest};
 
 use super::{Settings, answers, heads};
 use crate::portal::Answer;
-use crate::portal::hub::seal;
+use crate::portal::html::escaped;
 use crate::portal::hub::{Route, View};
 use crate::portal::principal::Principal;
+use crate::portal::radix::base64;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;\
 padding:0 1rem;color:#1b1f24;background:#fff}pre{background:#f3f4f6;padding:.8rem;overflow:auto;\
@@ -32,7 +33,7 @@ pub(super) fn page(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{host}"),
     };
-    let title = escape(&view.settings.title);
+    let title = escaped(&view.settings.title);
     let url = format!("{base}/mcp");
     let sees = |route: &Route| {
         let own = |who| route.servers.iter().any(|of| view.parts.rulings.sees(who, &of.id));
@@ -44,7 +45,7 @@ pub(super) fn page(
     names.sort_unstable();
     let routes: String = names
         .iter()
-        .map(|name| format!("<li><code>{}/{}</code></li>", escape(&url), escape(name)))
+        .map(|name| format!("<li><code>{}/{}</code></li>", escaped(&url), escaped(name)))
         .collect();
     let routes = match routes.is_empty() {
         true => String::new(),
@@ -53,7 +54,7 @@ pub(super) fn page(
     let snippets: String = snippets(&url)
         .into_iter()
         .map(|(client, how, text)| {
-            let (how, text) = (escape(how), escape(&text));
+            let (how, text) = (escaped(how), escaped(&text));
             format!("<h2>{client}</h2><p>{how}</p><pre><code>{text}</code></pre>")
         })
         .collect();
@@ -62,7 +63,7 @@ pub(super) fn page(
          content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\
          <main><h1>{title}</h1><p>Approved MCP servers, behind one address:</p><pre><code>{}\
          </code></pre>{snippets}{routes}</main></body></html>",
-        escape(&url)
+        escaped(&url)
     );
     let mut answer = answers::answer(StatusCode::OK, "text/html; charset=utf-8", html);
     let hash = base64(digest(&SHA256, STYLE.as_bytes()).as_ref());
@@ -110,38 +111,4 @@ fn snippets(url: &str) -> Vec<(&'static str, &'static str, String)> {
             ),
         ),
     ]
-}
-
-fn base64(bytes: &[u8]) -> String {
-    let mut text = seal::encode(bytes).replace('-', "+").replace('_', "/");
-    while !text.len().is_multiple_of(4) {
-        text.push('=');
-    }
-    text
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_cannot_become_markup() {
-        assert_eq!(escape("<a b='\"&'>"), "&lt;a b=&#39;&quot;&amp;&#39;&gt;");
-        assert_eq!(base64(b"a"), "YQ==");
-    }
 }

@@ -11,9 +11,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use super::mcp::{context, malformed};
 use super::{Arrived, Front, View, answers};
 use crate::portal::Answer;
-use crate::portal::hub::seal;
 use crate::portal::hub::{Reply, Session, Stream};
 use crate::portal::principal::Owner;
+use crate::portal::radix::base64_url;
 use crate::portal::wire::{Message, Response};
 
 /// Links at a time.
@@ -42,7 +42,7 @@ impl Front {
         let lost = || answers::plain(StatusCode::SERVICE_UNAVAILABLE, "no room for another stream");
         let mut id = [0; 16];
         SystemRandom::new().fill(&mut id).map_err(|_| lost())?;
-        let id = seal::encode(&id);
+        let id = base64_url(&id);
         let stream = Stream::new(0);
         stream.push_other("endpoint", &format!("/messages?sessionId={id}"));
         let link = Arc::new(Link {

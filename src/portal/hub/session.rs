@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 
 use super::clock::{self, Instant};
 use super::parts::Call;
-use super::seal::{self, Broken, KeyRing, Purpose};
+use super::seal::{Broken, KeyRing, Purpose};
 use super::stream::Stream;
 use crate::mcp::methods::Revision;
 use crate::portal::principal::Owner;
+use crate::portal::radix::base64_url;
 use crate::portal::upstream::{ClientSide, Peer, Ticket};
 use crate::portal::wire::{Id, Raw, Response};
 
@@ -395,7 +396,7 @@ impl Sessions {
 pub(super) fn random_id(ring: &KeyRing) -> Result<String, Broken> {
     let mut bytes = [0; 16];
     ring.fill(&mut bytes)?;
-    Ok(seal::encode(&bytes))
+    Ok(base64_url(&bytes))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::radix::from_base16;
+use crate::portal::radix::from_base16;
 use crate::time::Timestamp;
 
 /// Who may call, and how they prove who they are. Several ways may stand beside each other; of

@@ -10,7 +10,6 @@ mod clock;
 pub mod config;
 mod keys;
 mod provider;
-pub(in crate::portal) mod radix;
 pub(in crate::portal) mod recent;
 mod refused;
 mod service;
@@ -246,7 +245,7 @@ impl Identity {
         };
         if let Some(bound) = &verified.certificate {
             let shown = certificate.map(|certificate| sha256(certificate));
-            if !shown.is_some_and(|shown| radix::is_same(&shown, bound)) {
+            if !shown.is_some_and(|shown| crate::portal::radix::is_same(&shown, bound)) {
                 return Err(Why::Token(Wrong::Binding));
             }
         }

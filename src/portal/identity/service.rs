@@ -4,7 +4,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::config::Service;
-use super::radix::{base16, base64_url, is_same};
+use crate::portal::radix::{base16, base64_url, is_same};
 use crate::time::Timestamp;
 
 /// Begins every service token: none of an issuer begins so, and scanners for secrets know it.

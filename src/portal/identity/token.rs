@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::config::{Trusted, sorted};
 use super::keys::{Keys, Missing};
-use super::radix::from_base64_url;
 use crate::portal::principal::{Owner, Principal, Proof, Secret};
+use crate::portal::radix::from_base64_url;
 use crate::portal::wire;
 use crate::time::Timestamp;
 

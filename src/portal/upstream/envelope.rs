@@ -5,6 +5,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::ClientSide;
 use crate::mcp::methods::Revision;
+use crate::portal::radix::base64;
 use crate::portal::wire::{Members, Raw, Request, member, object, raw, text};
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -80,22 +81,6 @@ pub(super) fn field(value: &str) -> Option<HeaderValue> {
         return HeaderValue::from_str(value).ok();
     }
     HeaderValue::from_str(&format!("=?base64?{}?=", base64(value.as_bytes()))).ok()
-}
-
-/// RFC 4648 section 4, padded.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let held = chunk.iter().fold(0_u32, |held, byte| held << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = usize::try_from(held >> (18 - 6 * place) & 63).unwrap_or_default();
-            let char = DIGITS.get::<usize>(digit).map_or('=', |digit| char::from(*digit));
-            out.push(if place <= chunk.len() { char } else { '=' });
-        }
-    }
-    out
 }
 
 /// `capabilities`, `instructions` and the like of a result of `initialize` or `server/discover`.

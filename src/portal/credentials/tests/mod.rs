@@ -12,10 +12,10 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::portal::identity::radix::base64_url;
 use crate::portal::identity::sha256;
 use crate::portal::identity::tests::{Hand, PORTAL, Web, reply, text};
 use crate::portal::principal::{Owner, Proof};
+use crate::portal::radix::base64_url;
 use crate::time::Timestamp;
 
 const UPSTREAM: &str = "https://mcp.example/mcp";

@@ -19,10 +19,10 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 
-use super::radix::base64_url;
 use super::*;
 use crate::portal::Task;
 use crate::portal::credentials::fetch::{Ask, Fetch, Reply};
+use crate::portal::radix::base64_url;
 use crate::time::Timestamp;
 
 pub(in crate::portal) const NOW: i64 = 1_800_000_000;

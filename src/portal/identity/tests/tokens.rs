@@ -101,7 +101,7 @@ async fn no_token_is_taken_by_an_algorithm_that_is_not_pinned() {
         let signed = format!("{}.{}", part(&header), part(&claims));
         // HMAC with the public key as its secret, as it is in the set.
         let jwk = bench.signer.jwk("1");
-        let secret = radix::from_base64_url(jwk["x"].as_str().unwrap()).unwrap();
+        let secret = crate::portal::radix::from_base64_url(jwk["x"].as_str().unwrap()).unwrap();
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
         let hmac = base64_url(ring::hmac::sign(&key, signed.as_bytes()).as_ref());
         for signature in ["", &hmac] {

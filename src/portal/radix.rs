@@ -33,11 +33,23 @@ pub(in crate::portal) fn base64(bytes: &[u8]) -> String {
 
 /// The bytes of base64 with `-` and `_`, without padding; only of what [`base64_url`] writes.
 pub(in crate::portal) fn from_base64_url(text: &str) -> Option<Vec<u8>> {
+    decode(text, URL)
+}
+
+/// The bytes of base64 with `+`, `/` and padding; only of what [`base64`] writes: another reader may
+/// stop at what is not, and read something else.
+pub(in crate::portal) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
+    let is_padded = text.len().is_multiple_of(4) && digits.len().div_ceil(4) * 4 == text.len();
+    decode(digits, STANDARD).filter(|_| is_padded)
+}
+
+fn decode(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() * 3 / 4);
     for four in text.as_bytes().chunks(4) {
         let mut bits = 0_u32;
         for byte in four {
-            let digit = URL.iter().position(|own| own == byte)?;
+            let digit = alphabet.iter().position(|own| own == byte)?;
             bits = bits << 6 | u32::try_from(digit).ok()?;
         }
         bits <<= 6 * (4 - four.len());
@@ -89,6 +101,9 @@ mod tests {
             assert_eq!(base64(text.as_bytes()), want);
         }
         assert_eq!(base64_url(&[0xFB, 0xFF]), "-_8");
+        for not in ["!!!!", "SGVsbG8", "SGVsbG8==", "SGVsbG8=====", "SGVs-G8_", "Zm9=", "Zg=="] {
+            assert_eq!(from_base64(not).is_some(), not == "Zg==", "{not}");
+        }
         for not in ["A", "AB==", "A+", "-_9", "Zm9vY", "é"] {
             assert_eq!(from_base64_url(not), None, "{not}");
         }
@@ -97,6 +112,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_come_back(bytes: Vec<u8>, key: [u8; 32]) {
+            prop_assert_eq!(from_base64(&base64(&bytes)), Some(bytes.clone()));
             prop_assert_eq!(from_base64_url(&base64_url(&bytes)), Some(bytes));
             prop_assert_eq!(from_base16(&base16(&key)), Some(key));
         }
