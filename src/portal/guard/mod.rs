@@ -466,7 +466,7 @@ impl Checked {
 /// nothing of what was to be redacted, and is the same when it is looked at again.
 #[cfg(fuzzing)]
 pub fn fuzz(data: &[u8]) {
-    let Ok(text) = wire::check(data, 64) else { return };
+    let Ok(text) = super::wire::check(data, 64) else { return };
     let kinds = Kinds::new(&config::Classes::default(), Vec::new());
     let hits = detect::json(text, &kinds, false);
     if hits.overflowed {
