@@ -37,6 +37,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 mod fnv;
+mod html;
 pub mod icap;
 pub mod inspect;
 pub mod intake;

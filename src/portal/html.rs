@@ -1,18 +1,16 @@
 //! What others say, on pages.
 
+use crate::html::entity;
+
 /// Text for HTML, also in quotes.
 pub(in crate::portal) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
+        match entity(char) {
+            Some(entity) => out.push_str(entity),
             // Lines stay lines.
-            char if char.is_control() && char != '\n' => out.push(' '),
-            char => out.push(char),
+            None if char.is_control() && char != '\n' => out.push(' '),
+            None => out.push(char),
         }
     }
     out

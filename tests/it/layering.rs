@@ -6,7 +6,7 @@ use crate::run::root;
 
 /// Layers in the order of the data; modules of one line may use each other.
 const LAYERS: [&[&str]; 17] = [
-    &["time", "net", "anomaly", "fnv"],
+    &["time", "net", "anomaly", "fnv", "html"],
     &["capture"],
     &["decode"],
     &["flow"],

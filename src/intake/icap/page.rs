@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::html::entity;
 use crate::intake::Refusal;
 
 /// An HTTP response.
@@ -80,13 +81,9 @@ fn page(kind: &str, rule: &str, body: String) -> Page {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
+        match entity(character) {
+            Some(entity) => out.push_str(entity),
+            None => out.push(character),
         }
     }
     out

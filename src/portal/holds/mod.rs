@@ -32,6 +32,7 @@ pub use page::Asked;
 
 use crate::portal::policy::Tier;
 use crate::portal::principal::{Owner, Principal};
+use crate::portal::radix::base16;
 use crate::time::Timestamp;
 
 /// Decisions of others are looked for so often while something waits.
@@ -342,11 +343,7 @@ impl Holds {
 fn id() -> Option<Box<str>> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok()?;
-    Some(hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> Box<str> {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    Some(base16(&bytes).into())
 }
 
 /// The time that approvers read.

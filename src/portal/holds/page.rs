@@ -7,9 +7,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Method, StatusCode};
 use ring::hmac;
 
-use super::{Holds, Refused, Waiting, hex};
+use super::{Holds, Refused, Waiting};
+use crate::html::entity;
 use crate::portal::Answer;
 use crate::portal::principal::Principal;
+use crate::portal::radix::base16;
 
 /// Where the page is.
 const PATH: &str = "/holds";
@@ -140,7 +142,7 @@ impl Holds {
         match self.may_decide(principal, waiting) {
             Ok(()) => {
                 let said = Self::said(principal, &waiting.id, &waiting.digest);
-                let token = hex(hmac::sign(&self.forms, &said).as_ref());
+                let token = base16(hmac::sign(&self.forms, &said).as_ref());
                 _ = write!(
                     out,
                     "<form method=\"post\" action=\"{PATH}\"><input type=\"hidden\" name=\"id\" \
@@ -201,15 +203,10 @@ fn document(body: &str) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | ' '..='~' => out.push(c),
-            c if c.is_alphanumeric() => out.push(c),
-            c => _ = write!(out, "\\u{{{:x}}}", u32::from(c)),
+        match entity(c) {
+            Some(entity) => out.push_str(entity),
+            None if matches!(c, '\n' | ' '..='~') || c.is_alphanumeric() => out.push(c),
+            None => _ = write!(out, "\\u{{{:x}}}", u32::from(c)),
         }
     }
     out
