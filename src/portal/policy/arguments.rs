@@ -166,16 +166,24 @@ impl Arguments {
         self,
         used: [bool; 6],
     ) -> Result<Vec<(String, RestrictedExpression)>, String> {
-        let Self { tags, kinds } = self;
-        let text = |kind: &str| RestrictedExpression::new_string(kind.to_owned());
-        let kinds = kinds.into_iter().map(|(pointer, kind)| (pointer, text(kind))).collect();
-        let all = FAMILIES.iter().zip(tags.into_iter().chain([kinds])).zip(used);
-        let used = all.filter(|(_, is_used)| *is_used);
-        let record = |(((member, _), values), _): ((&(&str, &str), Vec<_>), bool)| {
+        let record = |((member, _), values): (&(&str, &str), _)| {
             let record = RestrictedExpression::new_record(values);
             Ok(((*member).to_owned(), record.map_err(|error| error.to_string())?))
         };
-        used.map(record).collect()
+        self.used(&FAMILIES, used).map(record).collect()
+    }
+
+    /// Values by their pointers, with what stands for the family in an array of all.
+    fn used<T>(
+        self,
+        families: &[T; 6],
+        used: [bool; 6],
+    ) -> impl Iterator<Item = (&T, Vec<(String, RestrictedExpression)>)> {
+        let Self { tags, kinds } = self;
+        let text = |kind: &str| RestrictedExpression::new_string(kind.to_owned());
+        let kinds = kinds.into_iter().map(|(pointer, kind)| (pointer, text(kind))).collect();
+        let all = families.iter().zip(tags.into_iter().chain([kinds])).zip(used);
+        all.filter_map(|(family, is_used)| is_used.then_some(family))
     }
 
     /// The entities, one for each of [`FAMILIES`] that is used.
@@ -184,12 +192,7 @@ impl Arguments {
         types: &[EntityTypeName; 6],
         used: [bool; 6],
     ) -> Result<Vec<Entity>, String> {
-        let Self { tags, kinds } = self;
-        let text = |kind: &str| RestrictedExpression::new_string(kind.to_owned());
-        let kinds = kinds.into_iter().map(|(pointer, kind)| (pointer, text(kind))).collect();
-        let all = tags.into_iter().chain([kinds]);
-        let used = types.iter().zip(all).zip(used).filter(|(_, is_used)| *is_used);
-        let tagged = used.map(|((name, tags), _)| {
+        let tagged = self.used(types, used).map(|(name, tags)| {
             let entity = Entity::new_with_tags(uid(name), [], HashSet::new(), tags);
             entity.map_err(|error| error.to_string())
         });

@@ -79,6 +79,13 @@ impl Names {
             call: action(Phase::Call.as_str()),
         })
     }
+
+    const fn action(&self, phase: Phase) -> &EntityUid {
+        match phase {
+            Phase::List => &self.list,
+            Phase::Call => &self.call,
+        }
+    }
 }
 
 /// What Cedar says.
@@ -370,10 +377,7 @@ impl Policy {
         let parents = HashSet::from([entity(&names.server, server)]);
         let target = Entity::new(entity(kind, &format!("{server}/{name}")), attributes, parents)
             .map_err(|error| error.to_string())?;
-        let action = match asking.phase {
-            Phase::List => &names.list,
-            Phase::Call => &names.call,
-        };
+        let action = names.action(asking.phase);
         let circumstances = asking.circumstances;
         let mut context = vec![
             (is("pin"), text(is(circumstances.pin.as_str()))),
@@ -407,7 +411,7 @@ impl Policy {
         arguments: Option<Arguments>,
     ) -> Result<(Request, Entities), String> {
         let names = &self.names;
-        let action = if phase == Phase::List { &names.list } else { &names.call };
+        let action = names.action(phase);
         let records = match arguments {
             Some(arguments) => arguments.records(slice.families)?,
             None => Vec::new(),

@@ -46,11 +46,12 @@ pub(super) struct Slice {
 impl Slice {
     pub(super) fn of(entries: &[Entry], asked: &Asked<'_>, groups: &[Arc<str>]) -> Self {
         let mut this = Self::default();
-        let holding = || entries.iter().enumerate().filter(|(_, it)| it.scope.holds(asked, groups));
-        let bare: Option<Vec<Policy>> = holding().map(|(_, entry)| entry.bare()).collect();
+        let all = entries.iter().enumerate();
+        let holding: Vec<_> = all.filter(|(_, entry)| entry.scope.holds(asked, groups)).collect();
+        let bare: Option<Vec<Policy>> = holding.iter().map(|(_, entry)| entry.bare()).collect();
         this.is_raw = bare.is_none();
         let mut bare = bare.into_iter().flatten();
-        for (index, entry) in holding() {
+        for (index, entry) in holding {
             let policy = bare.next().unwrap_or_else(|| entry.policy.clone());
             this.entries.push(index);
             if entry.ruling == Ruling::Hold {
