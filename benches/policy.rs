@@ -25,7 +25,7 @@ fn policy() -> Policy {
         .collect();
     let text = format!("rules:\n{rules}");
     let config: Config = serde_saphyr::from_str(&text).expect("valid");
-    let source = Source { name: "bench".to_owned(), text, is_cut: false };
+    let source = Source::new("bench", text);
     let checked: Checked = config.check(&source).expect("valid");
     Policy::new(checked, &[]).expect("valid")
 }

@@ -49,7 +49,7 @@ fn rule(number: usize) -> Source {
          [{{name: a, give: {{}}, want: hit}}, {{name: b, give: {{}}, want: none}}]}}",
         number + 1_000
     );
-    Source { name: format!("rule-{number}.yaml"), text, is_cut: false }
+    Source::new(format!("rule-{number}.yaml"), text)
 }
 
 /// Three to five syllables, ending in a way that no word of the messages does.

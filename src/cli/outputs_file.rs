@@ -32,7 +32,7 @@ pub(super) fn run(command: OutputsCommand) -> Result<Exit, Failure> {
 /// The outputs of a file, with warnings.
 pub(super) fn read(file: &Path) -> Result<(Vec<Output>, Report), Failure> {
     let text = load::text(file, MAX_FILE_BYTES as u64)?;
-    let source = Source { name: file.display().to_string(), text, is_cut: false };
+    let source = Source::new(file.display().to_string(), text);
     config::parse(&source)
         .map_err(|report| Failure::new(format!("the outputs have problems\n{report}")))
 }

@@ -20,7 +20,7 @@ pub(super) fn rule(id: &str, when: &str) -> Source {
          tests:\n  - {{name: a, give: {{contact: {{}}}}, want: none}}\n\
          \x20 - {{name: b, give: {{contact: {{}}}}, want: hit}}\n"
     );
-    Source { name: format!("{id}.yaml"), text, is_cut: false }
+    Source::new(format!("{id}.yaml"), text)
 }
 
 pub(super) fn policy(sources: &[Source], approvals: &str) -> Policy {

@@ -32,8 +32,7 @@ const PYTHON_SERVERS: [&str; 4] = ["uvicorn", "hypercorn", "granian", "gunicorn"
 
 /// The advisories that ship with the program.
 static BUILTIN: LazyLock<Advisories> = LazyLock::new(|| {
-    let file =
-        |name: &str, text: &str| Source { name: name.into(), text: text.into(), is_cut: false };
+    let file = |name: &str, text: &str| Source::new(name, text);
     let advisories =
         file("rules/data/advisories.yaml", include_str!("../../rules/data/advisories.yaml"));
     let releases =

@@ -112,11 +112,7 @@ const FILES: &[(&str, &str)] = files![
 /// The files of the rules that ship with the program.
 #[must_use]
 pub fn sources() -> Vec<Source> {
-    let source = |(name, text): &(&str, &str)| Source {
-        name: (*name).into(),
-        text: (*text).into(),
-        is_cut: false,
-    };
+    let source = |(name, text): &(&str, &str)| Source::new(*name, *text);
     FILES.iter().map(source).collect()
 }
 

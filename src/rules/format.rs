@@ -96,7 +96,7 @@ pub fn format(source: &Source, limits: &Limits) -> Result<String, Box<Problem>> 
     // Where quotes are not what they seem, the rest can still be tidied.
     for quotes in [true, false] {
         let text = Document::read(&source.text, quotes).write(keys);
-        let after = Source { name: source.name.clone(), text, is_cut: false };
+        let after = Source::new(source.name.clone(), text);
         match syntax::any(&after) {
             Ok(value) if value == before => return Ok(after.text),
             Ok(value) => wrong = difference(&before, &value),

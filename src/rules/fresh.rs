@@ -259,7 +259,7 @@ mod tests {
         for on in On::ALL {
             let fresh = fresh("SMCP-9001", on, "Test: it's # \"new\"", "schema.json").unwrap();
             assert_eq!(fresh.file, "test-it-s-new.yaml");
-            let source = Source { name: fresh.file, text: fresh.text, is_cut: false };
+            let source = Source::new(fresh.file, fresh.text);
             let (set, report) =
                 check(std::slice::from_ref(&source), &Limits::default(), &Recogniser);
             assert!(report.problems.is_empty(), "{on:?}: {report}");

@@ -90,7 +90,7 @@ fn file(path: &Path, limits: &Limits) -> Result<Source, Error> {
         return Err(fail(io::Error::new(io::ErrorKind::FileTooLarge, message)));
     }
     let text = fs::read_to_string(path).map_err(fail)?;
-    Ok(Source { name: path.display().to_string(), text, is_cut: false })
+    Ok(Source::new(path.display().to_string(), text))
 }
 
 #[cfg(test)]

@@ -134,9 +134,8 @@ pub fn fuzz(data: &[u8]) {
         }
     }
     if let Ok(text) = std::str::from_utf8(data) {
-        let beside = Source { name: "beside.yaml".into(), text: BESIDE.into(), is_cut: false };
-        let sources =
-            [beside, Source { name: "fuzz.yaml".into(), text: text.into(), is_cut: false }];
+        let beside = Source::new("beside.yaml", BESIDE);
+        let sources = [beside, Source::new("fuzz.yaml", text)];
         match compile(&sources, &Limits::default()) {
             Ok((set, report)) => {
                 let _: String = set.rules().iter().map(|rule| explain(rule)).collect();

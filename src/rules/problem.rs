@@ -18,6 +18,14 @@ pub struct Source {
     pub is_cut: bool,
 }
 
+impl Source {
+    /// A whole file.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), is_cut: false }
+    }
+}
+
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -332,7 +340,7 @@ mod tests {
     #[test]
     fn excerpts_of_long_lines_are_cut_around_the_place() {
         let text = format!("{}wrong{}", "x".repeat(500), "y".repeat(500));
-        let source = Source { name: "a.yaml".into(), text, is_cut: false };
+        let source = Source::new("a.yaml", text);
         let place = Place { line: 1, column: 501, len: 5 };
         let shown = Problem::error(&source, place, "code", "message").to_string();
         assert!(shown.contains(&format!("1 | {}wrongyy", "x".repeat(20))));
@@ -341,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_place_past_the_end_of_the_file_is_shown_without_panic() {
-        let source = Source { name: "a.yaml".into(), text: "a: 1".into(), is_cut: false };
+        let source = Source::new("a.yaml", "a: 1");
         let place = Place { line: 9, column: 40, len: 99 };
         assert!(Problem::error(&source, place, "code", "m").to_string().contains("a.yaml:9:40"));
     }

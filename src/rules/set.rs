@@ -392,7 +392,7 @@ tests:
     }
 
     fn set() -> RuleSet {
-        let source = Source { name: "a.yaml".into(), text: RULE.into(), is_cut: false };
+        let source = Source::new("a.yaml", RULE);
         compile(&[source], &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
     }
 

@@ -71,7 +71,7 @@ pub(super) fn run(command: &PortalPolicy) -> Result<Exit, Failure> {
 /// The policies of the portal's file, and the ids of its servers.
 fn read(file: &Path) -> Result<(Policy, Option<BTreeSet<String>>), Failure> {
     let text = load::text(file, MAX_FILE_BYTES)?;
-    let source = Source { name: file.display().to_string(), text, is_cut: false };
+    let source = Source::new(file.display().to_string(), text);
     let sections: Sections = serde_saphyr::from_str(&source.text)
         .map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
     let problems = |report| Failure::new(format!("the policies have problems\n{report}"));
@@ -83,7 +83,7 @@ fn read(file: &Path) -> Result<(Policy, Option<BTreeSet<String>>), Failure> {
         .map(|path| {
             let path = folder.join(path);
             let text = load::text(&path, MAX_FILE_BYTES)?;
-            Ok(Source { name: path.display().to_string(), text, is_cut: false })
+            Ok(Source::new(path.display().to_string(), text))
         })
         .collect();
     let policy = Policy::new(checked, &cedar?).map_err(problems)?;

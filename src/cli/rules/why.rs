@@ -16,7 +16,7 @@ pub(super) fn run(event: &Path, rule: Option<&str>, source: &RuleSource) -> Resu
         Some(event) => rules::why_event(&set, &event, only).map_err(Failure::new)?,
         None => {
             let name = event.display().to_string();
-            let source = Source { name, text, is_cut: false };
+            let source = Source::new(name, text);
             let given = rules::example(&source, &rules::Limits::default());
             let given = given.map_err(|problem| {
                 Failure::new(format!("neither an event nor an example\n{problem}"))

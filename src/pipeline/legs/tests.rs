@@ -42,7 +42,7 @@ struct Outcome {
 }
 
 fn play(dialogue: &str) -> Outcome {
-    let source = Source { name: "a.yaml".into(), text: RULE.into(), is_cut: false };
+    let source = Source::new("a.yaml", RULE);
     let (rules, _) = rules::compile(&[source], &rules::Limits::default())
         .unwrap_or_else(|report| panic!("{report}"));
     let policy = Policy {

@@ -57,7 +57,7 @@ fn on_exchange(id: &str, when: &str) -> RuleSource {
     let text = text.split("raise:").next().unwrap().to_owned()
         + "report: {text: \"{http.path}\"}\ntests:\n  - {name: a, give: {request: {}}, want: none}\n  \
            - {name: b, give: {request: {}}, want: hit}\n";
-    RuleSource { name, text, is_cut: false }
+    RuleSource::new(name, text)
 }
 
 const LINE: &str = "time=1.5 client=10.0.0.3:20003 method=POST url=http://mcp.test:8000/mcp \

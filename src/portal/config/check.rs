@@ -295,7 +295,7 @@ fn read(path: &Path) -> Result<Source, String> {
         return Err(format!("{name} is longer than {MAX_CEDAR_BYTES} bytes"));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    Ok(Source { name, text, is_cut: false })
+    Ok(Source::new(name, text))
 }
 
 fn plain(text: &str) -> bool {

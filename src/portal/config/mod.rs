@@ -300,7 +300,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Problem>> {
         );
         vec![Problem { place, text: error.without_snippet().to_string() }]
     })?;
-    let source = Source { name: path.display().to_string(), text: text.to_owned(), is_cut: false };
+    let source = Source::new(path.display().to_string(), text);
     check::file(file, &source, path.parent().unwrap_or_else(|| Path::new("")))
 }
 

@@ -289,7 +289,7 @@ pub fn fuzz(data: &[u8]) {
     use crate::rules::Source;
     let text = String::from_utf8_lossy(data).into_owned();
     let Ok(config) = serde_saphyr::from_str::<Config>(&text) else { return };
-    let source = Source { name: "fuzz".to_owned(), text, is_cut: false };
+    let source = Source::new("fuzz", text);
     let Ok(checked) = config.check(&source) else { return };
     let Ok(policy) = Policy::new(checked, &[]) else { panic!("what is checked compiles") };
     cases::exercise(&policy);

@@ -12,11 +12,7 @@ struct Section {
 
 fn checked(text: &str) -> Result<Checked, Report> {
     let section: Section = serde_saphyr::from_str(text).unwrap();
-    section.policy.check(&Source {
-        name: "portal.yaml".to_owned(),
-        text: text.to_owned(),
-        is_cut: false,
-    })
+    section.policy.check(&Source::new("portal.yaml", text))
 }
 
 fn policy(text: &str) -> Policy {
@@ -24,7 +20,7 @@ fn policy(text: &str) -> Policy {
 }
 
 fn with_cedar(text: &str, cedar: &str) -> Result<Policy, Report> {
-    let source = Source { name: "x/extra.cedar".to_owned(), text: cedar.to_owned(), is_cut: false };
+    let source = Source::new("x/extra.cedar", cedar);
     Policy::new(checked(text).unwrap(), &[source])
 }
 
@@ -64,7 +60,7 @@ fn the_example_becomes_the_cedar_that_is_kept() {
 #[test]
 fn generated_policies_fit_the_schema() {
     let policy = example();
-    let source = Source { name: "made.cedar".to_owned(), text: policy.to_cedar(), is_cut: false };
+    let source = Source::new("made.cedar", policy.to_cedar());
     let mut report = Report::default();
     let read = raw::read(&[source], &raw::schema().unwrap(), &mut report);
     assert_eq!(report.problems, [], "{report}");

@@ -86,7 +86,7 @@ advisories:
 ";
 
 fn source(text: &str) -> Source {
-    Source { name: "file".into(), text: text.into(), is_cut: false }
+    Source::new("file", text)
 }
 
 fn advisories() -> Advisories {

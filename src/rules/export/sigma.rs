@@ -162,7 +162,7 @@ mod tests {
         assert!(!active.clone().any(|rule| rule.info.id == "SMCP-8900"));
         let mut ids = std::collections::BTreeSet::new();
         for (rule, (name, text)) in active.clone().zip(&exported.files) {
-            let source = Source { name: name.clone(), text: text.clone(), is_cut: false };
+            let source = Source::new(name.clone(), text.clone());
             let yaml = syntax::any(&source).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
             assert_eq!(yaml["title"].as_str(), Some(rule.info.title.as_str()));
             assert_eq!(yaml["detection"]["selection"]["rule.id"], rule.info.id.as_str());

@@ -4,7 +4,7 @@ use super::*;
 use crate::rules::builtin;
 
 fn formatted(text: &str) -> Result<String, Box<Problem>> {
-    format(&Source { name: "x.yaml".into(), text: text.into(), is_cut: false }, &Limits::default())
+    format(&Source::new("x.yaml", text), &Limits::default())
 }
 
 const RULE: &str = "\
@@ -121,7 +121,7 @@ proptest! {
         let files = builtin();
         let file = &files[file % files.len()];
         let bad = spoilt(&file.text, &order, blanks);
-        let source = Source { name: file.name.clone(), text: bad.clone(), is_cut: false };
+        let source = Source::new(file.name.clone(), bad.clone());
         let once = format(&source, &Limits::default()).map_err(|problem| {
             TestCaseError::fail(format!("{problem}\n{bad}"))
         })?;

@@ -88,7 +88,7 @@ pub(super) fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
         let split = |row: &str| row.split_once('\t').map(|(n, r)| (n.to_owned(), r.to_owned()));
         found.extend(rows().filter_map(split).map(|(name, regex)| Pattern::new(&name, &regex)));
     } else {
-        let source = Source { name: "(import)".into(), text: text.to_owned(), is_cut: false };
+        let source = Source::new("(import)", text);
         let yaml = syntax::any(&source).map_err(|problem| problem.to_string())?;
         collect(&yaml, 0, &mut found);
         names(&yaml, &mut found);

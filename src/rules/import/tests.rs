@@ -8,11 +8,7 @@ use crate::rules::{Limits, Source, check, format};
 const PROFILE: &str = include_str!("../../../rules/cloudflare/profile.json");
 
 fn sources(imported: &Imported) -> Vec<Source> {
-    let source = |(name, text): &(String, String)| Source {
-        name: name.clone(),
-        text: text.clone(),
-        is_cut: false,
-    };
+    let source = |(name, text): &(String, String)| Source::new(name.clone(), text.clone());
     imported.files.iter().map(source).collect()
 }
 

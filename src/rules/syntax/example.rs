@@ -66,10 +66,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Given, Box<Problem>> {
-        example(
-            &Source { name: "x.yaml".into(), text: text.into(), is_cut: false },
-            &Limits::default(),
-        )
+        example(&Source::new("x.yaml", text), &Limits::default())
     }
 
     #[test]

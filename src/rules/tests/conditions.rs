@@ -12,9 +12,9 @@ fn rule(when: &str, files: &[(&str, &str)]) -> RuleSet {
          severity: info, confidence: 1, why: w, on: server, evidence: hint, when: {when}, \
          report: {{text: x}}}}"
     );
-    let mut sources = vec![Source { name: "a.yaml".into(), text, is_cut: false }];
+    let mut sources = vec![Source::new("a.yaml", text)];
     let more = files.iter().map(|(name, text)| (name.to_string(), text.to_string()));
-    sources.extend(more.map(|(name, text)| Source { name, text, is_cut: false }));
+    sources.extend(more.map(|(name, text)| Source::new(name, text)));
     compile(&sources, &Limits::default()).unwrap_or_else(|report| panic!("{when}\n{report}")).0
 }
 
@@ -118,7 +118,7 @@ fn the_example_of_the_readme_passes() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let text = readme.split("```").nth(1).unwrap().strip_prefix("yaml\n").unwrap().to_owned();
-    let source = Source { name: "README.md".into(), text, is_cut: false };
+    let source = Source::new("README.md", text);
     let (set, report) = check(&[source], &Limits::default(), &Recogniser);
     assert!(report.problems.is_empty(), "{report}");
     assert_eq!(set.unwrap().rules()[0].info.severity, Severity::Medium);

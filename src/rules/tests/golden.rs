@@ -21,7 +21,7 @@ fn errors_read_as_recorded() {
         let text = std::fs::read_to_string(&path).unwrap();
         let files = text.split("#%% ").skip(1).map(|part| {
             let (name, text) = part.split_once('\n').unwrap();
-            Source { name: name.trim().into(), text: text.into(), is_cut: false }
+            Source::new(name.trim(), text)
         });
         let files: Vec<_> = files.collect();
         let limits = Limits { max_unfiltered_rules: 1, ..Limits::default() };

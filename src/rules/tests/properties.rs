@@ -102,7 +102,7 @@ proptest! {
         let good = builtin().swap_remove(0).text;
         let end = (0..=cut.min(good.len())).rev().find(|end| good.is_char_boundary(*end)).unwrap();
         for text in [text.clone(), good.split_at(end).0.to_owned() + &text] {
-            let source = Source { name: "x.yaml".into(), text, is_cut: false };
+            let source = Source::new("x.yaml", text);
             let (set, report) = check(&[source], &limits, &Recogniser);
             let shown = report.to_string();
             prop_assert!(!shown.is_empty());

@@ -183,11 +183,8 @@ fn every_rule_and_correlation_is_explained() {
 fn examples_in_the_readme_are_right() {
     let text = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let example = |(number, text): (usize, &str)| Source {
-        name: format!("README.md block {number}"),
-        text: text.to_owned(),
-        is_cut: false,
-    };
+    let example =
+        |(number, text): (usize, &str)| Source::new(format!("README.md block {number}"), text);
     let mut files: Vec<Source> = blocks.enumerate().map(example).collect();
     for schema in ["rule", "exceptions", "thresholds", "correlation"] {
         let line = format!("schema: shadowtap/{schema}@1\n");

@@ -31,19 +31,16 @@ struct Bench {
 
 fn bench(files: &[&str]) -> Bench {
     let mut sources: Vec<Source> = [("9001", "a"), ("9002", "b"), ("9003", "c")]
-        .map(|(id, host)| Source {
-            name: format!("{id}.yaml"),
-            text: rule(&format!("SMCP-{id}"), host),
-            is_cut: false,
-        })
+        .map(|(id, host)| Source::new(format!("{id}.yaml"), rule(&format!("SMCP-{id}"), host)))
         .into();
     let limits = rules::Limits::default();
     let set = rules::compile(&sources, &limits).unwrap_or_else(|report| panic!("{report}")).0;
-    sources.extend(files.iter().enumerate().map(|(index, text)| Source {
-        name: format!("file-{index}.yaml"),
-        text: (*text).to_owned(),
-        is_cut: false,
-    }));
+    sources.extend(
+        files
+            .iter()
+            .enumerate()
+            .map(|(index, text)| Source::new(format!("file-{index}.yaml"), *text)),
+    );
     let parsed: Vec<_> = sources
         .iter()
         .map(|source| (source, rules::syntax::parse(source, &limits).unwrap()))

@@ -34,12 +34,12 @@ tests:
 
 fn set() -> RuleSet {
     let mut sources = builtin();
-    sources.push(Source { name: "own.yaml".into(), text: RULE.into(), is_cut: false });
+    sources.push(Source::new("own.yaml", RULE));
     compile(&sources, &Limits::default()).unwrap_or_else(|report| panic!("{report}")).0
 }
 
 fn subjects(text: &str) -> Vec<OwnedSubject> {
-    let source = Source { name: "x".into(), text: text.into(), is_cut: false };
+    let source = Source::new("x", text);
     Recogniser.subjects(&example(&source, &Limits::default()).unwrap()).unwrap()
 }
 

@@ -38,7 +38,7 @@ fn segment(token: &str, records: &[&str]) -> Segment {
 /// An output as its configuration says, with secrets in files.
 fn configured(output: &str) -> Output {
     let text = format!("schema: shadowtap/outputs@1\noutputs:\n- {{name: out, {output}}}\n");
-    match config::parse(&Text { name: "outputs.yaml".into(), text, is_cut: false }) {
+    match config::parse(&Text::new("outputs.yaml", text)) {
         Ok((outputs, _)) => outputs.into_iter().next().unwrap(),
         Err(report) => panic!("{report}"),
     }

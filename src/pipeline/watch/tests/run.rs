@@ -319,7 +319,7 @@ fn an_intake_is_told_whether_to_refuse_and_what_was_taken_in() {
            report: {text: \"{mcp.name} is called\"}\n\
            tests:\n  - {name: a, give: {request: {body: {}}}, want: none}\n  \
            - {name: b, give: {request: {body: {}}}, want: hit}\n";
-    let policy = policy(&[Source { name: "r.yaml".into(), text, is_cut: false }], "");
+    let policy = policy(&[Source::new("r.yaml", text)], "");
     let inlet = Arc::new(Inlet::default());
     let number = inlet.add_source(SourceName { name: "icap".into(), format: "icap".into() });
     let call = |tool: &str| {

@@ -82,7 +82,7 @@ fn of(when: &str) -> (Vec<String>, String) {
          tests: [{{name: a, give: {{tls: true}}, want: hit}}, {{name: b, give: {{tls: true}}, want: none}}]\n",
         if when.contains("mcp.") { "message" } else { "exchange" }
     );
-    let source = Source { name: "x.yaml".into(), text, is_cut: false };
+    let source = Source::new("x.yaml", text);
     let set = compile(&[source], &Limits::default()).unwrap_or_else(|r| panic!("{r}")).0;
     let exported = suricata(&set, 1);
     let rules = exported.files[0].1.lines().filter(|line| line.starts_with("alert"));

@@ -26,16 +26,15 @@ fn fires(correlate: &str, give: &str, limit: &str) -> bool {
             .replace("on: server, evidence: hint", "on: message")
             .replace("server.host: {starts_with: a}", "mcp.method: tools/call")
     };
-    let mut sources: Vec<Source> = ["SMCP-9001", "SMCP-9002", "SMCP-9003"]
-        .map(|id| Source { name: id.into(), text: on_message(id), is_cut: false })
-        .into();
+    let mut sources: Vec<Source> =
+        ["SMCP-9001", "SMCP-9002", "SMCP-9003"].map(|id| Source::new(id, on_message(id))).into();
     let wants = ["hit", "none"].map(|want| {
         let tests = format!(
             "[{{name: x, want: {want}, give: {give}{limit}}}, {{name: other, want: known_miss, \
              give: [{{rule: SMCP-9001}}]}}]"
         );
         let text = file("SMCP-9100", correlate, &tests).replace("experimental", "draft");
-        sources.push(Source { name: "c.yaml".into(), text, is_cut: false });
+        sources.push(Source::new("c.yaml", text));
         let (_, report) = rules::check(&sources, &rules::Limits::default(), &Recogniser);
         sources.pop();
         let about = report.problems.iter().filter(|problem| problem.file == "c.yaml");

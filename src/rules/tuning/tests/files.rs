@@ -44,7 +44,7 @@ fn rules_check_reads_files_of_every_kind_beside_the_rules_that_ship() {
 #[test]
 fn files_that_refer_to_rules_get_the_built_in_ones_but_not_their_doubles() {
     let limits = rules::Limits::default();
-    let source = |text: &str| Source { name: "x.yaml".into(), text: text.into(), is_cut: false };
+    let source = |text: &str| Source::new("x.yaml", text);
     let alone = vec![source(&super::rule("SMCP-9001", "a"))];
     assert_eq!(rules::beside_builtin(alone.clone(), &limits).len(), 1);
     let mut more = alone;
@@ -59,13 +59,9 @@ fn files_that_refer_to_rules_get_the_built_in_ones_but_not_their_doubles() {
 fn the_set_that_is_loaded_has_the_tuning() {
     let limits = rules::Limits::default();
     let mut sources = rules::builtin();
-    sources.push(Source {
-        name: "t.yaml".into(),
-        text: "{schema: shadowtap/thresholds@1, items: [{rule: SMCP-3001, type: limit, count: 1, \
-               within: 1h, per: rule}]}"
-            .into(),
-        is_cut: false,
-    });
+    let text = "{schema: shadowtap/thresholds@1, items: [{rule: SMCP-3001, type: limit, count: 1, \
+                within: 1h, per: rule}]}";
+    sources.push(Source::new("t.yaml", text));
     let (set, _) = rules::compile(&sources, &limits).unwrap();
     assert_eq!(set.tuning().thresholds().len(), 1);
     assert!(set.tuning().plan(set.get("SMCP-3001").unwrap()).is_some());

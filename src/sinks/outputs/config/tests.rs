@@ -2,7 +2,7 @@ use super::*;
 use crate::sinks::encode::EventType;
 
 fn source(text: &str) -> Source {
-    Source { name: "outputs.yaml".into(), text: text.into(), is_cut: false }
+    Source::new("outputs.yaml", text)
 }
 
 fn good(outputs: &str) -> Vec<Output> {
